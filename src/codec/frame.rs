@@ -1,0 +1,160 @@
+//! Frames: samples as the sensor gave them.
+
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, Result};
+
+/// Which stream an item belongs to, its place in it, and when it was captured.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stamp {
+    /// Number of the stream in its recording.
+    pub stream: u32,
+    /// Place in the stream, counted from 0 without gaps at the source.
+    pub index: u64,
+    /// Identifies the boot that `captured` counts from; 0 for files.
+    pub boot: u64,
+    /// Capture time since boot, or since the start of the file.
+    pub captured: Duration,
+    /// Capture time of the clock on the wall, where one is known.
+    pub utc: Option<SystemTime>,
+}
+
+/// What the samples of a frame mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// One brightness per pixel.
+    Gray,
+    /// Red, green, blue per pixel.
+    Rgb,
+    /// Sound: one value per channel and time step.
+    Audio {
+        /// Time steps per second.
+        rate: u32,
+    },
+}
+
+/// Sample storage, interleaved: the channels of one pixel or time step stand together.
+///
+/// Units: full scale is 0..=255 (`U8`), 0..=65535 (`U16`), -32768..=32767 (`I16`);
+/// `F32` is 0..1 in pictures and -1..1 in sound.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Samples {
+    /// 8-bit pictures.
+    U8(Vec<u8>),
+    /// 16-bit pictures.
+    U16(Vec<u16>),
+    /// 16-bit sound.
+    I16(Vec<i16>),
+    /// Pictures and sound of any other precision.
+    F32(Vec<f32>),
+}
+
+impl Samples {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(v) => v.len(),
+            Self::U16(v) => v.len(),
+            Self::I16(v) => v.len(),
+            Self::F32(v) => v.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One picture, or one stretch of sound.
+///
+/// Shape: `extent` is `[height, width]` for pictures and `[steps]` for sound;
+/// `samples` holds `channels` values for each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// What the samples mean.
+    pub layout: Layout,
+    /// Values per pixel or time step.
+    pub channels: usize,
+    /// Height and width, or the number of time steps.
+    pub extent: Vec<usize>,
+    /// The values, interleaved.
+    pub samples: Samples,
+}
+
+impl Frame {
+    /// Checks that layout, extent and samples agree.
+    ///
+    /// # Errors
+    /// `Shape` if they do not.
+    pub fn new(
+        layout: Layout,
+        channels: usize,
+        extent: Vec<usize>,
+        samples: Samples,
+    ) -> Result<Self> {
+        let (axes, fixed) = match layout {
+            Layout::Gray => (2, Some(1)),
+            Layout::Rgb => (2, Some(3)),
+            Layout::Audio { .. } => (1, None),
+        };
+        if extent.len() != axes {
+            return Err(Error::shape("frame extent", format!("{axes} axes"), extent.len()));
+        }
+        if channels == 0 || fixed.is_some_and(|c| c != channels) {
+            return Err(Error::shape("frame channels", fixed.unwrap_or(1), channels));
+        }
+        let expected = extent
+            .iter()
+            .try_fold(channels, |n, &e| n.checked_mul(e))
+            .ok_or_else(|| Error::shape("frame extent", "a product below 2^64", "more"))?;
+        if samples.len() != expected {
+            return Err(Error::shape("frame samples", expected, samples.len()));
+        }
+        Ok(Self { layout, channels, extent, samples })
+    }
+
+    /// An 8-bit RGB picture.
+    ///
+    /// # Errors
+    /// `Shape` if `samples` is not `3 * height * width` long.
+    pub fn rgb(height: usize, width: usize, samples: Vec<u8>) -> Result<Self> {
+        Self::new(Layout::Rgb, 3, vec![height, width], Samples::U8(samples))
+    }
+
+    /// Sound with `channels` interleaved channels in [-1, 1].
+    ///
+    /// # Errors
+    /// `Shape` if `samples` is not a multiple of `channels` long.
+    pub fn audio(rate: u32, channels: usize, samples: Vec<f32>) -> Result<Self> {
+        let steps = samples.len() / channels.max(1);
+        Self::new(Layout::Audio { rate }, channels, vec![steps], Samples::F32(samples))
+    }
+
+    /// Whether this is sound.
+    pub fn is_audio(&self) -> bool {
+        matches!(self.layout, Layout::Audio { .. })
+    }
+
+    /// Pixels or time steps.
+    pub fn positions(&self) -> usize {
+        self.extent.iter().product()
+    }
+
+    /// Sample `i` of the interleaved values on the scale of the codec.
+    ///
+    /// Units: [-0.5, 0.5]; NaN and infinities become 0 and the ends of the range.
+    /// Source: walloc.md 1.1 (`u8/255 - 0.5`; sound of full scale 1 is halved).
+    #[inline]
+    pub fn value(&self, i: usize) -> f32 {
+        match &self.samples {
+            Samples::U8(v) => f32::from(v[i]) / 255.0 - 0.5,
+            Samples::U16(v) => f32::from(v[i]) / 65535.0 - 0.5,
+            Samples::I16(v) => f32::from(v[i]) / 65536.0,
+            Samples::F32(v) => {
+                let x = if v[i].is_nan() { 0.0 } else { v[i] };
+                if self.is_audio() { (x * 0.5).clamp(-4.0, 4.0) } else { x.clamp(0.0, 1.0) - 0.5 }
+            }
+        }
+    }
+}

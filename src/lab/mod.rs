@@ -1,0 +1,1 @@
+//! Studies: what a codec gives and costs.

@@ -1,0 +1,9 @@
+//! tamis: importance-ordered learned latents from sensor to model.
+#![doc = ""]
+
+pub mod codec;
+pub mod error;
+#[cfg(feature = "pipeline")]
+pub mod lab;
+#[cfg(feature = "pipeline")]
+pub mod pipeline;

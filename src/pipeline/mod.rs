@@ -1,0 +1,4 @@
+//! The line: sources, stages, sinks, one loop.
+
+pub mod media;
+pub mod sources;
