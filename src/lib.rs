@@ -1,9 +1,11 @@
 //! tamis: importance-ordered learned latents from sensor to model.
 #![doc = ""]
 
+pub mod bitstream;
 pub mod codec;
 pub mod error;
 #[cfg(feature = "pipeline")]
 pub mod lab;
 #[cfg(feature = "pipeline")]
 pub mod pipeline;
+pub mod signal;

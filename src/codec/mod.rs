@@ -1,5 +1,26 @@
 //! What goes in, what comes out, what a bundle says.
+//!
+//! ```text
+//! Frame --pad--> cells --packet transform--> bands --projection--> reals --quantizer--> Latent
+//! Frame <-crop-- cells <-inverse transform-- bands <-projection--- reals <-dequantizer- Latent
+//! ```
+//!
+//! A [`Bundle`] holds every number of that chain. [`plain`] walks it straight from the paper and is
+//! the truth that every faster path answers to.
 
+mod bundle;
 mod frame;
+mod latent;
+pub mod plain;
+mod projection;
+mod quality;
+mod quantize;
+mod tables;
 
+pub use bundle::{Bundle, Card, Kind, Parts};
 pub use frame::{Frame, Layout, Samples, Stamp};
+pub use latent::{CodecId, Latent};
+pub use projection::Projection;
+pub use quality::Quality;
+pub use quantize::Quantizer;
+pub use tables::{ALPHABET, PRECISION_BITS, Tables, anchor_qualities, extra_bits, token};

@@ -1,1 +1,7 @@
 //! Studies: what a codec gives and costs.
+
+mod fit;
+mod histogram;
+mod klt;
+
+pub use fit::{Fit, fit};

@@ -1,0 +1,224 @@
+//! Bytes to packets, without I/O.
+
+use super::MARKER;
+use super::bytes::Cursor;
+use super::header::{Footer, StreamHeader};
+use super::packet::Packet;
+use crate::error::{Error, Result};
+
+/// What a reader will hold at most, whatever a stream claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Pixels, or time steps times channels, of one packet.
+    pub positions: u64,
+    /// Bytes of one packet.
+    pub packet_bytes: u64,
+    /// Bytes of one latent.
+    pub latent_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { positions: 100_000_000, packet_bytes: 256 << 20, latent_bytes: 1 << 30 }
+    }
+}
+
+/// Largest head of a header or packet record.
+const HEAD: u64 = 4096;
+/// Largest footer.
+const FOOTER: u64 = 64 << 20;
+
+/// What a reader finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A stream header, the first or a repeated one.
+    Header(StreamHeader),
+    /// A packet.
+    Packet(Packet),
+    /// The index at the end.
+    Footer(Footer),
+    /// Bytes that are no record: damage that was skipped.
+    Damage {
+        /// Offset of the first byte skipped.
+        offset: u64,
+        /// Bytes skipped.
+        bytes: u64,
+        /// What was wrong at the first.
+        reason: String,
+    },
+}
+
+/// Reads a stream from bytes pushed in pieces of any size.
+#[derive(Debug)]
+pub struct PacketReader {
+    limits: Limits,
+    buffer: Vec<u8>,
+    /// Consumed bytes of `buffer`.
+    at: usize,
+    /// Offset of `buffer[0]` in the stream.
+    offset: u64,
+    damage: Option<(u64, String)>,
+    opened: bool,
+    ended: bool,
+    complete: bool,
+}
+
+impl PacketReader {
+    /// A reader at the start of a stream.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            buffer: Vec::new(),
+            at: 0,
+            offset: 0,
+            damage: None,
+            opened: false,
+            ended: false,
+            complete: false,
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.at > 0 {
+            self.buffer.drain(..self.at);
+            self.offset += self.at as u64;
+            self.at = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Says that no byte will follow.
+    pub fn finish(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether a footer closed the stream.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The next event, or `None` until more bytes are pushed (after [`Self::finish`]: for good).
+    ///
+    /// # Errors
+    /// `Bitstream` if the first record is no readable header: the bytes are no tamis stream.
+    /// Damage later on is an event, not an error.
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        loop {
+            match self.record() {
+                Ok(Some((event, len))) => {
+                    if let Some(damage) = self.take_damage() {
+                        return Ok(Some(damage));
+                    }
+                    self.at += len;
+                    self.opened = true;
+                    self.complete = matches!(event, Event::Footer(_));
+                    return Ok(Some(event));
+                }
+                Ok(None) if !self.ended => return Ok(None),
+                Ok(None) => {
+                    // A record that the end cut off, or nothing.
+                    let left = self.buffer.len() - self.at;
+                    if left == 0 {
+                        if !self.opened {
+                            return Err(self.not_tamis("it is empty"));
+                        }
+                        return Ok(self.take_damage());
+                    }
+                    if !self.opened {
+                        return Err(self.not_tamis("the first record is cut off"));
+                    }
+                    self.skip(format!("record cut off by the end, {left} bytes left"));
+                }
+                Err(e) if !self.opened => return Err(self.not_tamis(&e.to_string())),
+                Err(Error::Bitstream { reason, .. }) => self.skip(reason),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn not_tamis(&self, why: &str) -> Error {
+        Error::Bitstream { offset: 0, reason: format!("not a tamis stream: {why}") }
+    }
+
+    /// Steps over one byte and on to the next possible marker.
+    fn skip(&mut self, reason: String) {
+        let here = self.offset + self.at as u64;
+        self.damage.get_or_insert((here, reason));
+        let rest = &self.buffer[self.at + 1..];
+        let next = rest.windows(3).position(|w| w == MARKER);
+        // The last two bytes may begin a marker.
+        let step = next
+            .unwrap_or_else(|| if self.ended { rest.len() } else { rest.len().saturating_sub(2) });
+        self.at += 1 + step;
+    }
+
+    fn take_damage(&mut self) -> Option<Event> {
+        let (offset, reason) = self.damage.take()?;
+        let bytes = self.offset + self.at as u64 - offset;
+        Some(Event::Damage { offset, bytes, reason })
+    }
+
+    /// The record at the current byte and its length; `None` if it is not all there yet.
+    fn record(&self) -> Result<Option<(Event, usize)>> {
+        let bytes = &self.buffer[self.at..];
+        let offset = self.offset + self.at as u64;
+        let start = MARKER.len().min(bytes.len());
+        if bytes[..start] != MARKER[..start] {
+            let reason = format!("{:02x?} is no record marker", &bytes[..start]);
+            return Err(Error::Bitstream { offset, reason });
+        }
+        if bytes.len() < 4 {
+            return Ok(None);
+        }
+        let mut c = Cursor::new(bytes, offset);
+        c.take(3)?;
+        let kind = c.byte()?;
+        let limit = match kind {
+            b'H' | b'P' => HEAD,
+            b'F' => FOOTER,
+            _ => return Err(c.error(format!("record kind {kind:#04x}"))),
+        };
+        let Some(head_len) = complete(c.bounded("head length", limit), bytes.len(), 10)? else {
+            return Ok(None);
+        };
+        let head_len = head_len as usize;
+        let start = c.at();
+        if bytes.len() < start + head_len + 4 {
+            return Ok(None);
+        }
+        let head = c.take(head_len)?;
+        let stated = u32::from_le_bytes(c.array()?);
+        let found = crc32c::crc32c_append(crc32c::crc32c(&[kind]), head);
+        if stated != found {
+            return Err(c.error(format!("record CRC is {found:08x}, should be {stated:08x}")));
+        }
+        let head = Cursor::new(head, offset + start as u64);
+        let event = match kind {
+            b'H' => Event::Header(StreamHeader::read(head)?),
+            b'F' => Event::Footer(Footer::read(head, head_len)?),
+            _ => {
+                let mut packet = Packet::read_head(head, &self.limits)?;
+                let len = packet.header.lengths.iter().sum();
+                match c.take(len) {
+                    Ok(payload) => packet.payload = payload.into(),
+                    Err(_) => return Ok(None),
+                }
+                Event::Packet(packet)
+            }
+        };
+        if !self.opened && !matches!(event, Event::Header(_)) {
+            return Err(c.error("the first record is no header"));
+        }
+        Ok(Some((event, c.at())))
+    }
+}
+
+/// Turns "ran out of bytes" into `None` while fewer than `enough` bytes are there.
+fn complete<T>(field: Result<T>, have: usize, enough: usize) -> Result<Option<T>> {
+    match field {
+        Ok(value) => Ok(Some(value)),
+        Err(_) if have < enough => Ok(None),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,445 @@
+//! Bundles: every number of a codec, checked and named.
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::latent::CodecId;
+use super::projection::Projection;
+use super::quantize::Quantizer;
+use super::tables::{ALPHABET, ANCHORS, Tables};
+use crate::error::{Error, Result};
+use crate::signal::Ends;
+
+/// Format number of `codec.toml` that this version reads and writes.
+const FORMAT: u32 = 1;
+/// Largest weights file read, in bytes.
+const MAX_BYTES: usize = 64 << 20;
+
+/// What a codec codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Pictures: two dimensions, 1 to 4 levels.
+    Image,
+    /// Sound: one dimension, 1 to 9 levels.
+    Audio,
+}
+
+/// Words about a bundle; no number depends on them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Card {
+    /// Short name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// What it was fitted on.
+    pub data: String,
+    /// Licence of the bundle and of its data.
+    pub licence: String,
+    /// Command that made it.
+    pub command: String,
+}
+
+/// The numbers of a codec, before they are checked.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Words about it.
+    pub card: Card,
+    /// What it codes.
+    pub kind: Kind,
+    /// Colours or sound channels coded together.
+    pub inputs: usize,
+    /// Levels of the packet transform.
+    pub levels: u32,
+    /// What stands beyond the edges.
+    pub ends: Ends,
+    /// Cells of pure bias before and after a sound; 1 in WaLLoC's one-dimensional codecs.
+    pub padding: usize,
+    /// Nominal sample rate of a sound codec, else 0.
+    pub rate: u32,
+    /// How reals become integers.
+    pub quantizer: Quantizer,
+    /// Bands to channels: `[channels, inputs * bands]`.
+    pub analysis: Projection,
+    /// Added after `analysis`: `[channels]`.
+    pub bias: Vec<f32>,
+    /// Channels to bands: `[inputs * bands, channels]`.
+    pub synthesis: Projection,
+    /// Added after `synthesis`: `[inputs * bands]`.
+    pub offset: Vec<f32>,
+    /// Step of each channel at quality 75.
+    pub steps: Vec<f32>,
+    /// Standard deviation of each channel on the training data.
+    pub deviation: Vec<f32>,
+    /// Ends of the groups of channels; the last is the number of channels.
+    pub groups: Vec<usize>,
+    /// Entropy tables.
+    pub tables: Tables,
+}
+
+/// A codec: transform, projection, quantizer, order, tables, each checked.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    parts: Parts,
+    codec: CodecId,
+    tables: CodecId,
+}
+
+/// The file `codec.toml`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: u32,
+    kind: Kind,
+    inputs: usize,
+    levels: u32,
+    ends: String,
+    channels: usize,
+    groups: Vec<usize>,
+    #[serde(default)]
+    padding: usize,
+    #[serde(default)]
+    rate: u32,
+    codec_id: String,
+    tables_id: String,
+    quantizer: ManifestQuantizer,
+    card: Card,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "lowercase")]
+enum ManifestQuantizer {
+    Step,
+    Companding { bits: u32 },
+}
+
+impl std::ops::Deref for Bundle {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl Bundle {
+    /// Checks the parts and names them.
+    ///
+    /// # Errors
+    /// `Shape` if the parts do not fit together, `Limit` if one is too large.
+    pub fn new(parts: Parts) -> Result<Self> {
+        check(&parts)?;
+        let codec = hash(|h| hash_codec(h, &parts));
+        let tables = hash(|h| {
+            h.update(b"tamis tables 1");
+            h.update(le(parts.tables.frequencies(), |f| f.to_le_bytes()));
+            h.update(parts.tables.choices());
+        });
+        Ok(Self { parts, codec, tables })
+    }
+
+    /// Reads a bundle from the two files of its folder.
+    ///
+    /// # Errors
+    /// `Bundle`, with `path` and the reason, if they are damaged, unknown or do not agree.
+    pub fn from_files(path: &str, manifest: &str, weights: &[u8]) -> Result<Self> {
+        read(manifest, weights).map_err(|e| match e {
+            Error::Bundle { reason, .. } => Error::bundle(path, reason),
+            other => Error::bundle(path, other),
+        })
+    }
+
+    /// Opens the bundle in a folder.
+    ///
+    /// # Errors
+    /// `Io` if a file cannot be read, `Bundle` as [`Self::from_files`].
+    pub fn open(folder: &std::path::Path) -> Result<Self> {
+        let (manifest, weights) = (folder.join("codec.toml"), folder.join("weights.safetensors"));
+        let text = std::fs::read_to_string(&manifest).map_err(|e| Error::io(&manifest, e))?;
+        let size = std::fs::metadata(&weights).map_err(|e| Error::io(&weights, e))?.len();
+        if size > MAX_BYTES as u64 {
+            let what = format!("{}, in bytes,", weights.display());
+            return Err(Error::Limit { what, limit: MAX_BYTES as u64, actual: size });
+        }
+        let bytes = std::fs::read(&weights).map_err(|e| Error::io(&weights, e))?;
+        Self::from_files(&folder.display().to_string(), &text, &bytes)
+    }
+
+    /// The two files of the bundle's folder: `codec.toml` and `weights.safetensors`.
+    ///
+    /// # Errors
+    /// `Bundle` if they cannot be written down.
+    pub fn to_files(&self) -> Result<(String, Vec<u8>)> {
+        let p = &self.parts;
+        let manifest = Manifest {
+            format: FORMAT,
+            kind: p.kind,
+            inputs: p.inputs,
+            levels: p.levels,
+            ends: match p.ends {
+                Ends::Mirror => "mirror".into(),
+                Ends::Periodic => "periodic".into(),
+            },
+            channels: self.channels(),
+            groups: p.groups.clone(),
+            padding: p.padding,
+            rate: p.rate,
+            codec_id: self.codec.to_string(),
+            tables_id: self.tables.to_string(),
+            quantizer: match p.quantizer {
+                Quantizer::Step => ManifestQuantizer::Step,
+                Quantizer::Companding { bits } => ManifestQuantizer::Companding { bits },
+            },
+            card: p.card.clone(),
+        };
+        let name = &p.card.name;
+        let text = toml::to_string(&manifest).map_err(|e| Error::bundle(name, e))?;
+        let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (name, projection) in [("analysis", &p.analysis), ("synthesis", &p.synthesis)] {
+            let shape = vec![projection.rows(), projection.terms()];
+            let weight = le(projection.weight(), |w| w.to_le_bytes());
+            match projection.index() {
+                None => tensors.push((name.into(), Dtype::F32, shape, weight)),
+                Some(index) => {
+                    let index = le(index, |i| i.to_le_bytes());
+                    tensors.push((format!("{name}.index"), Dtype::U16, shape.clone(), index));
+                    tensors.push((format!("{name}.weight"), Dtype::F32, shape, weight));
+                }
+            }
+        }
+        let vectors = [
+            ("bias", &p.bias),
+            ("offset", &p.offset),
+            ("steps", &p.steps),
+            ("deviation", &p.deviation),
+        ];
+        for (name, v) in vectors {
+            tensors.push((name.into(), Dtype::F32, vec![v.len()], le(v, |x| x.to_le_bytes())));
+        }
+        let frequencies = le(p.tables.frequencies(), |f| f.to_le_bytes());
+        tensors.push(("tables".into(), Dtype::U16, vec![p.tables.count(), ALPHABET], frequencies));
+        let choices = p.tables.choices().to_vec();
+        tensors.push(("select".into(), Dtype::U8, vec![ANCHORS, self.channels()], choices));
+        let views = tensors
+            .iter()
+            .map(|(name, dtype, shape, bytes)| {
+                TensorView::new(*dtype, shape.clone(), bytes).map(|v| (name.as_str(), v))
+            })
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|e| Error::bundle(name, e))?;
+        let weights = safetensors::serialize(views, None).map_err(|e| Error::bundle(name, e))?;
+        Ok((text, weights))
+    }
+
+    /// Latent channels, all of them.
+    pub fn channels(&self) -> usize {
+        self.parts.analysis.rows()
+    }
+
+    /// Samples per cell and axis.
+    pub fn cell(&self) -> usize {
+        1 << self.parts.levels
+    }
+
+    /// Bands per input.
+    pub fn bands(&self) -> usize {
+        self.parts.analysis.cols() / self.parts.inputs
+    }
+
+    /// Names the numbers of its latents.
+    pub fn codec_id(&self) -> CodecId {
+        self.codec
+    }
+
+    /// Names its entropy tables.
+    pub fn tables_id(&self) -> CodecId {
+        self.tables
+    }
+}
+
+fn check(p: &Parts) -> Result<()> {
+    let (levels, bands) = match p.kind {
+        Kind::Image => (1..=4, 4usize),
+        Kind::Audio => (1..=9, 2),
+    };
+    if !levels.contains(&p.levels) {
+        let expected = format!("{} to {}", levels.start(), levels.end());
+        return Err(Error::shape("levels", expected, p.levels));
+    }
+    if p.inputs == 0 || p.inputs > 256 {
+        return Err(Error::shape("inputs", "1 to 256", p.inputs));
+    }
+    let inner = p.inputs * bands.pow(p.levels);
+    let channels = p.analysis.rows();
+    let lengths = [
+        ("analysis columns", inner, p.analysis.cols()),
+        ("synthesis rows", inner, p.synthesis.rows()),
+        ("synthesis columns", channels, p.synthesis.cols()),
+        ("bias", channels, p.bias.len()),
+        ("offset", inner, p.offset.len()),
+        ("steps", channels, p.steps.len()),
+        ("deviation", channels, p.deviation.len()),
+        ("entropy table channels", channels, p.tables.channels()),
+    ];
+    if channels > inner {
+        return Err(Error::shape("channels", format!("at most {inner}"), channels));
+    }
+    for (what, expected, actual) in lengths {
+        if expected != actual {
+            return Err(Error::shape(what, expected, actual));
+        }
+    }
+    if let Some(bad) = p.bias.iter().chain(&p.offset).find(|x| !x.is_finite()) {
+        return Err(Error::shape("bias or offset", "a finite number", bad));
+    }
+    if let Some(bad) =
+        p.steps.iter().chain(&p.deviation).find(|x| !(1e-6..=1e6).contains(&x.abs()) || **x < 0.0)
+    {
+        return Err(Error::shape("step or deviation", "between 1e-6 and 1e6", bad));
+    }
+    let rising = p.groups.windows(2).all(|w| w[0] < w[1]);
+    if !rising || p.groups.len() > 16 || p.groups[..].first() == Some(&0) {
+        return Err(Error::shape("groups", "at most 16 rising ends", format!("{:?}", p.groups)));
+    }
+    if p.groups.last() != Some(&channels) {
+        let expected = format!("a last end of {channels}");
+        return Err(Error::shape("groups", expected, format!("{:?}", p.groups)));
+    }
+    if p.padding > 1 || (p.padding > 0 && p.kind == Kind::Image) {
+        return Err(Error::shape("padding", "0, or 1 for sound", p.padding));
+    }
+    if let Quantizer::Companding { bits } = p.quantizer
+        && !(2..=8).contains(&bits)
+    {
+        return Err(Error::shape("companding bits", "2 to 8", bits));
+    }
+    Ok(())
+}
+
+fn read(manifest: &str, weights: &[u8]) -> Result<Bundle> {
+    let m: Manifest = toml::from_str(manifest).map_err(|e| Error::bundle("", e))?;
+    if m.format != FORMAT {
+        return Err(Error::shape("bundle format", FORMAT, m.format));
+    }
+    let ends = match m.ends.as_str() {
+        "mirror" => Ends::Mirror,
+        "periodic" => Ends::Periodic,
+        other => return Err(Error::shape("ends", "\"mirror\" or \"periodic\"", other)),
+    };
+    // Bounds the sizes below before anything is computed from them.
+    if m.levels > 9 || m.inputs > 256 || m.channels == 0 {
+        return Err(Error::shape("levels, inputs, channels", "1..=9, 1..=256, 1..", "others"));
+    }
+    let bands = match m.kind {
+        Kind::Image => 1usize << (2 * m.levels),
+        Kind::Audio => 1 << m.levels,
+    };
+    let t = SafeTensors::deserialize(weights).map_err(|e| Error::bundle("", e))?;
+    let parts = Parts {
+        kind: m.kind,
+        inputs: m.inputs,
+        levels: m.levels,
+        ends,
+        padding: m.padding,
+        rate: m.rate,
+        quantizer: match m.quantizer {
+            ManifestQuantizer::Step => Quantizer::Step,
+            ManifestQuantizer::Companding { bits } => Quantizer::Companding { bits },
+        },
+        analysis: projection(&t, "analysis", m.inputs * bands)?,
+        bias: vector(&t, "bias")?,
+        synthesis: projection(&t, "synthesis", m.channels)?,
+        offset: vector(&t, "offset")?,
+        steps: vector(&t, "steps")?,
+        deviation: vector(&t, "deviation")?,
+        groups: m.groups,
+        tables: Tables::new(
+            tensor(&t, "tables", Dtype::U16, |b: [u8; 2]| u16::from_le_bytes(b))?,
+            tensor(&t, "select", Dtype::U8, |b: [u8; 1]| b[0])?,
+            m.channels,
+        )?,
+        card: m.card,
+    };
+    let bundle = Bundle::new(parts)?;
+    for (what, stated, found) in
+        [("codec_id", &m.codec_id, bundle.codec), ("tables_id", &m.tables_id, bundle.tables)]
+    {
+        if *stated != found.to_string() {
+            let reason = format!(
+                "{what} is {stated} in codec.toml but the weights give {found}; one of the two \
+                 files was edited or belongs to another bundle"
+            );
+            return Err(Error::bundle("", reason));
+        }
+    }
+    Ok(bundle)
+}
+
+fn tensor<T, const N: usize>(
+    t: &SafeTensors<'_>,
+    name: &str,
+    dtype: Dtype,
+    from: impl Fn([u8; N]) -> T,
+) -> Result<Vec<T>> {
+    let view = t.tensor(name).map_err(|e| Error::bundle("", format!("tensor {name}: {e}")))?;
+    if view.dtype() != dtype {
+        let what = format!("tensor {name}");
+        return Err(Error::shape(what, format!("{dtype:?}"), format!("{:?}", view.dtype())));
+    }
+    Ok(view.data().as_chunks::<N>().0.iter().map(|&b| from(b)).collect())
+}
+
+fn vector(t: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>> {
+    tensor(t, name, Dtype::F32, f32::from_le_bytes)
+}
+
+fn projection(t: &SafeTensors<'_>, name: &str, cols: usize) -> Result<Projection> {
+    if t.tensor(name).is_ok() {
+        return Projection::dense(cols, vector(t, name)?);
+    }
+    let (index, weight) = (format!("{name}.index"), format!("{name}.weight"));
+    let view = t.tensor(&index).map_err(|e| Error::bundle("", format!("tensor {name}: {e}")))?;
+    let terms = view.shape().get(1).copied().unwrap_or(0);
+    let index = tensor(t, &index, Dtype::U16, u16::from_le_bytes)?;
+    Projection::sparse(cols, terms, index, vector(t, &weight)?)
+}
+
+fn hash(feed: impl FnOnce(&mut Sha256)) -> CodecId {
+    let mut h = Sha256::new();
+    feed(&mut h);
+    let mut id = [0; 8];
+    id.copy_from_slice(&h.finalize()[..8]);
+    CodecId(id)
+}
+
+fn hash_codec(h: &mut Sha256, p: &Parts) {
+    h.update(b"tamis codec 1");
+    let (quantizer, bits) = match p.quantizer {
+        Quantizer::Step => (0, 0),
+        Quantizer::Companding { bits } => (1, bits),
+    };
+    let index = p.analysis.index();
+    let numbers = [
+        u32::from(p.kind == Kind::Audio),
+        p.inputs as u32,
+        p.levels,
+        u32::from(p.ends == Ends::Mirror),
+        p.padding as u32,
+        quantizer,
+        bits,
+        p.analysis.rows() as u32,
+        p.analysis.terms() as u32,
+        u32::from(index.is_some()),
+    ];
+    h.update(le(&numbers, |n| n.to_le_bytes()));
+    h.update(le(index.unwrap_or(&[]), |i| i.to_le_bytes()));
+    // Deviations change no latent, but they scale what heads read, and heads bind to this id.
+    for v in [p.analysis.weight(), &p.bias, &p.steps, &p.deviation] {
+        h.update(le(v, |x| x.to_le_bytes()));
+    }
+}
+
+fn le<T, const N: usize>(values: &[T], bytes: impl Fn(&T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(bytes).collect()
+}

@@ -1,0 +1,351 @@
+//! `fit`: a codec for your sensor, in closed form.
+//!
+//! Pictures: a Karhunen-Loève transform over the packet bands, weighted by the synthesis Gram
+//! matrix, with the optimal linear decoder (perf.md 2a). Sounds: mid/side and one scale per band,
+//! in order of variance, since a rotation gains nothing there (audio.md section 2).
+
+use rayon::prelude::*;
+
+use super::histogram::Histogram;
+use super::klt;
+use crate::codec::{
+    Bundle, Card, Frame, Kind, Parts, Projection, Quantizer, Tables, anchor_qualities, plain,
+};
+use crate::error::{Error, Result};
+use crate::signal::Ends;
+
+/// Step of every picture channel at quality 75; samples span one unit.
+const IMAGE_STEP: f32 = 0.1;
+/// Step of every sound channel at quality 75; samples span one unit.
+const AUDIO_STEP: f32 = 0.02;
+/// Files that are read and transformed at once; sums run in file order, so the result does not
+/// depend on threads.
+const AT_ONCE: usize = 16;
+
+/// What to fit.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// Pictures or sounds.
+    pub kind: Kind,
+    /// Colours or sound channels coded together.
+    pub inputs: usize,
+    /// Levels of the packet transform.
+    pub levels: u32,
+    /// Channels kept.
+    pub channels: usize,
+    /// Nominal sample rate of a sound codec, else 0.
+    pub rate: u32,
+    /// Words for the bundle's card.
+    pub card: Card,
+}
+
+impl Fit {
+    /// Bands of all inputs.
+    fn inner(&self) -> usize {
+        self.inputs << (self.levels * if self.kind == Kind::Image { 2 } else { 1 })
+    }
+}
+
+/// First and second moments of the bands.
+struct Moments {
+    cells: u64,
+    sum: Vec<f64>,
+    /// `[inner, inner]` for pictures, the diagonal for sounds.
+    products: Vec<f64>,
+}
+
+/// Fits a bundle on `files`, reading each twice with `read`; `done` is called after each reading.
+///
+/// Files that cannot be read or hold another number of channels are passed over: `read` says so
+/// with `None`.
+///
+/// # Errors
+/// `Shape` if levels or channels are out of range, `Input` if nothing could be read.
+pub fn fit<F: Sync>(
+    options: &Fit,
+    files: &[F],
+    read: impl Fn(&F) -> Option<Frame> + Sync,
+    done: impl Fn() + Sync,
+) -> Result<Bundle> {
+    let inner = options.inner();
+    if options.channels == 0 || options.channels > inner {
+        return Err(Error::shape("channels", format!("1 to {inner}"), options.channels));
+    }
+    let identity = Bundle::new(identity(options)?)?;
+    let frame = |file: &F| {
+        let frame = read(file).filter(|f| f.channels == options.inputs && f.positions() > 0);
+        done();
+        frame
+    };
+    let full = options.kind == Kind::Image;
+    let mut moments = Moments::new(inner, full);
+    for part in files.chunks(AT_ONCE) {
+        let parts: Vec<Option<Moments>> = part
+            .par_iter()
+            .map(|file| {
+                let bands = plain::reals(&identity, &frame(file)?, inner).ok()?;
+                Some(Moments::of(&bands, inner, full))
+            })
+            .collect();
+        parts.iter().flatten().for_each(|m| moments.add(m));
+    }
+    if moments.cells < inner as u64 {
+        let reason = format!(
+            "{} cells of {} samples with {} channels were found, a fit needs {inner}",
+            moments.cells,
+            identity.cell().pow(if full { 2 } else { 1 }),
+            options.inputs
+        );
+        return Err(Error::input("fit", reason));
+    }
+    let mut parts = match options.kind {
+        Kind::Image => rotation(options, &moments)?,
+        Kind::Audio => scales(options, &moments)?,
+    };
+    let draft = Bundle::new(parts.clone())?;
+    let anchors = anchor_qualities()?;
+    let mut histogram = Histogram::new(options.channels, anchors.clone());
+    for part in files.chunks(AT_ONCE) {
+        let counts: Vec<Option<Histogram>> = part
+            .par_iter()
+            .map(|file| {
+                let frame = frame(file)?;
+                let reals = plain::reals(&draft, &frame, options.channels).ok()?;
+                let mut h = Histogram::new(options.channels, anchors.clone());
+                h.add(&draft, &reals, reals.len() / options.channels);
+                Some(h)
+            })
+            .collect();
+        counts.iter().flatten().for_each(|h| histogram.merge(h));
+    }
+    parts.tables = histogram.tables()?;
+    Bundle::new(parts)
+}
+
+impl Moments {
+    fn new(inner: usize, full: bool) -> Self {
+        let products = vec![0.0; if full { inner * inner } else { inner }];
+        Self { cells: 0, sum: vec![0.0; inner], products }
+    }
+
+    fn of(bands: &[f32], inner: usize, full: bool) -> Self {
+        let mut m = Self::new(inner, full);
+        let cells = bands.len() / inner;
+        m.cells = cells as u64;
+        let rows: Vec<&[f32]> = bands.chunks_exact(cells.max(1)).collect();
+        for (i, row) in rows.iter().enumerate() {
+            m.sum[i] = row.iter().map(|&x| f64::from(x)).sum();
+            if full {
+                for (j, other) in rows[..=i].iter().enumerate() {
+                    m.products[i * inner + j] = dot(row, other);
+                }
+            } else {
+                m.products[i] = dot(row, row);
+            }
+        }
+        m
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.cells += other.cells;
+        self.sum.iter_mut().zip(&other.sum).for_each(|(a, b)| *a += b);
+        self.products.iter_mut().zip(&other.products).for_each(|(a, b)| *a += b);
+    }
+
+    fn mean(&self, i: usize) -> f64 {
+        self.sum[i] / self.cells as f64
+    }
+}
+
+/// Dot product: single precision in short runs, double between them.
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.chunks(256)
+        .zip(b.chunks(256))
+        .map(|(a, b)| {
+            let mut lanes = [0.0f32; 8];
+            let (a8, a_rest) = a.as_chunks::<8>();
+            let (b8, b_rest) = b.as_chunks::<8>();
+            for (x, y) in a8.iter().zip(b8) {
+                for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+                    *lane += x * y;
+                }
+            }
+            let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
+            f64::from(lanes.iter().sum::<f32>() + rest)
+        })
+        .sum()
+}
+
+/// A codec whose latents are the bands themselves, of mid and side for stereo.
+fn identity(o: &Fit) -> Result<Parts> {
+    let inner = o.inner();
+    let (index, weight) = mix(o);
+    let one = Projection::sparse(inner, index.len() / inner, index, weight)?;
+    parts(o, one.clone(), one, vec![0.0; inner], vec![0.0; inner], vec![1.0; inner])
+}
+
+/// Terms of the matrix that mixes the inputs, band by band: `[[1, 1], [1, -1]] / sqrt 2` for stereo
+/// sound, else one. It is its own inverse.
+fn mix(o: &Fit) -> (Vec<u16>, Vec<f32>) {
+    let (inner, bands) = (o.inner(), o.inner() / o.inputs);
+    if o.kind == Kind::Image || o.inputs != 2 {
+        return ((0..inner as u16).collect(), vec![1.0; inner]);
+    }
+    let half = std::f32::consts::FRAC_1_SQRT_2;
+    let index = (0..inner).flat_map(|i| [(i % bands) as u16, (bands + i % bands) as u16]).collect();
+    let weight = (0..inner).flat_map(|i| [half, if i < bands { half } else { -half }]).collect();
+    (index, weight)
+}
+
+fn parts(
+    o: &Fit,
+    analysis: Projection,
+    synthesis: Projection,
+    bias: Vec<f32>,
+    offset: Vec<f32>,
+    deviation: Vec<f32>,
+) -> Result<Parts> {
+    let channels = analysis.rows();
+    let step = if o.kind == Kind::Image { IMAGE_STEP } else { AUDIO_STEP };
+    Ok(Parts {
+        card: o.card.clone(),
+        kind: o.kind,
+        inputs: o.inputs,
+        levels: o.levels,
+        ends: Ends::Mirror,
+        padding: 0,
+        rate: o.rate,
+        quantizer: Quantizer::Step,
+        analysis,
+        bias,
+        synthesis,
+        offset,
+        steps: vec![step; channels],
+        // Silent bands still need a scale.
+        deviation: deviation.iter().map(|d| d.max(1e-5)).collect(),
+        groups: groups(channels),
+        tables: Tables::generic(channels)?,
+    })
+}
+
+/// Ends of groups that double from a sixteenth of the channels to all of them.
+fn groups(channels: usize) -> Vec<usize> {
+    let mut ends: Vec<usize> = (0..5).rev().map(|k| channels >> k).filter(|&e| e > 0).collect();
+    ends.dedup();
+    ends
+}
+
+/// The weighted Karhunen-Loève transform.
+///
+/// With G the Gram matrix and C the covariance of the bands, U holds the leading eigenvectors of
+/// G^1/2 C G^1/2; analysis is U' G^1/2, synthesis G^-1/2 U.
+fn rotation(o: &Fit, moments: &Moments) -> Result<Parts> {
+    let (inner, bands) = (o.inner(), o.inner() / o.inputs);
+    let gram = klt::gram(o.kind, o.levels);
+    let root = klt::power(gram.clone(), bands, 0.5);
+    let back = klt::power(gram, bands, -0.5);
+    let n = moments.cells as f64;
+    let mut covariance = vec![0.0; inner * inner];
+    for i in 0..inner {
+        for j in 0..=i {
+            let c = moments.products[i * inner + j] / n - moments.mean(i) * moments.mean(j);
+            covariance[i * inner + j] = c;
+            covariance[j * inner + i] = c;
+        }
+    }
+    // The Gram matrix acts within each colour.
+    let left = blocks(&root, bands, &covariance, inner);
+    let weighted = blocks(&root, bands, &transpose(&left, inner), inner);
+    let (values, vectors) = klt::eigen(weighted, inner);
+    let kept = &vectors[..o.channels * inner];
+    // Rows of `kept` times the symmetric block matrices.
+    let rows = |block: &[f64]| -> Vec<f64> {
+        let mut out = vec![0.0; kept.len()];
+        for (u, y) in kept.chunks_exact(inner).zip(out.chunks_exact_mut(inner)) {
+            for (u, y) in u.chunks_exact(bands).zip(y.chunks_exact_mut(bands)) {
+                for (i, y) in y.iter_mut().enumerate() {
+                    *y = (0..bands).map(|k| block[i * bands + k] * u[k]).sum();
+                }
+            }
+        }
+        out
+    };
+    let (analysis, synthesis) = (rows(&root), rows(&back));
+    let mean: Vec<f64> = (0..inner).map(|i| moments.mean(i)).collect();
+    let bias = analysis
+        .chunks_exact(inner)
+        .map(|w| -w.iter().zip(&mean).map(|(w, m)| w * m).sum::<f64>() as f32)
+        .collect();
+    let mut columns = vec![0.0f32; synthesis.len()];
+    for c in 0..o.channels {
+        for k in 0..inner {
+            columns[k * o.channels + c] = synthesis[c * inner + k] as f32;
+        }
+    }
+    parts(
+        o,
+        Projection::dense(inner, analysis.iter().map(|&w| w as f32).collect())?,
+        Projection::dense(o.channels, columns)?,
+        bias,
+        mean.iter().map(|&m| m as f32).collect(),
+        values[..o.channels].iter().map(|v| v.max(0.0).sqrt() as f32).collect(),
+    )
+}
+
+/// Block-diagonal matrix (one block per input) times a square matrix.
+fn blocks(block: &[f64], bands: usize, matrix: &[f64], n: usize) -> Vec<f64> {
+    let mut out = vec![0.0; n * n];
+    for i in 0..n {
+        let first = i / bands * bands;
+        for k in 0..bands {
+            let w = block[(i - first) * bands + k];
+            let from = &matrix[(first + k) * n..][..n];
+            out[i * n..][..n].iter_mut().zip(from).for_each(|(y, x)| *y += w * x);
+        }
+    }
+    out
+}
+
+fn transpose(matrix: &[f64], n: usize) -> Vec<f64> {
+    (0..n * n).map(|k| matrix[k % n * n + k / n]).collect()
+}
+
+/// One scale per band of the mixed inputs, the channels of largest variance first.
+fn scales(o: &Fit, moments: &Moments) -> Result<Parts> {
+    let (inner, bands) = (o.inner(), o.inner() / o.inputs);
+    let gram = klt::gram(o.kind, o.levels);
+    let energy: Vec<f64> = (0..inner)
+        .map(|i| {
+            let band = i % bands;
+            moments.products[i] / moments.cells as f64 * gram[band * bands + band]
+        })
+        .collect();
+    let mut order: Vec<usize> = (0..inner).collect();
+    order.sort_by(|&a, &b| energy[b].total_cmp(&energy[a]).then(a.cmp(&b)));
+    order.truncate(o.channels);
+    let (mix_index, mix_weight) = mix(o);
+    let terms = mix_index.len() / inner;
+    let (mut index, mut weight) = (Vec::new(), Vec::new());
+    let mut back_index = vec![0u16; inner * terms];
+    let mut back_weight = vec![0.0f32; inner * terms];
+    for (c, &i) in order.iter().enumerate() {
+        let (input, band) = (i / bands, i % bands);
+        let scale = gram[band * bands + band].sqrt() as f32;
+        for t in i * terms..(i + 1) * terms {
+            index.push(mix_index[t]);
+            weight.push(mix_weight[t] * scale);
+            let to = usize::from(mix_index[t]) * terms + if terms > 1 { input } else { 0 };
+            back_index[to] = c as u16;
+            back_weight[to] = mix_weight[t] / scale;
+        }
+    }
+    let deviation = order.iter().map(|&i| energy[i].sqrt() as f32).collect();
+    parts(
+        o,
+        Projection::sparse(inner, terms, index, weight)?,
+        Projection::sparse(o.channels, terms, back_index, back_weight)?,
+        vec![0.0; o.channels],
+        vec![0.0; inner],
+        deviation,
+    )
+}

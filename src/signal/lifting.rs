@@ -1,0 +1,88 @@
+//! CDF 9/7 (bior4.4) by lifting, one level.
+//!
+//! Source: walloc.md 1.2; Daubechies & Sweldens 1998, table of the 9/7 factorisation.
+//! Bands follow pywt's `bior4.4`: the high band has the opposite sign of the JPEG 2000 detail.
+
+/// First prediction step.
+pub(super) const ALPHA: f32 = -1.586_134_3;
+/// First update step.
+pub(super) const BETA: f32 = -0.052_980_12;
+/// Second prediction step.
+pub(super) const GAMMA: f32 = 0.882_911_1;
+/// Second update step.
+pub(super) const DELTA: f32 = 0.443_506_84;
+/// Gain of the low band.
+pub(super) const LOW: f32 = 1.149_604_4;
+/// Gain of the high band: -1 / `LOW`.
+pub(super) const HIGH: f32 = -0.869_864_45;
+/// Gain back from the low band: 1 / `LOW`.
+pub(super) const LOW_BACK: f32 = 0.869_864_45;
+/// Gain back from the high band: -`LOW`.
+pub(super) const HIGH_BACK: f32 = -1.149_604_4;
+
+/// What stands beyond the first and last sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ends {
+    /// The signal repeats: WaLLoC's choice.
+    Periodic,
+    /// The signal is mirrored about its end samples: tamis' own choice.
+    Mirror,
+}
+
+/// `odd[k] += c * (even[k] + even[k + 1])` over rows of `width` samples.
+fn predict(odd: &mut [f32], even: &[f32], width: usize, c: f32, ends: Ends) {
+    let body = odd.len() - width;
+    for ((o, a), b) in odd[..body].iter_mut().zip(&even[..body]).zip(&even[width..]) {
+        *o += c * (a + b);
+    }
+    let beyond = match ends {
+        Ends::Periodic => &even[..width],
+        Ends::Mirror => &even[body..],
+    };
+    for ((o, a), b) in odd[body..].iter_mut().zip(&even[body..]).zip(beyond) {
+        *o += c * (a + b);
+    }
+}
+
+/// `even[k] += c * (odd[k] + odd[k - 1])` over rows of `width` samples.
+fn update(even: &mut [f32], odd: &[f32], width: usize, c: f32, ends: Ends) {
+    let body = even.len() - width;
+    let before = match ends {
+        Ends::Periodic => &odd[body..],
+        Ends::Mirror => &odd[..width],
+    };
+    for ((e, a), b) in even[..width].iter_mut().zip(&odd[..width]).zip(before) {
+        *e += c * (a + b);
+    }
+    for ((e, a), b) in even[width..].iter_mut().zip(&odd[width..]).zip(&odd[..body]) {
+        *e += c * (a + b);
+    }
+}
+
+fn scale(values: &mut [f32], gain: f32) {
+    for v in values {
+        *v *= gain;
+    }
+}
+
+/// One level of analysis, in place, of `even.len() / width` rows of `width` samples.
+///
+/// `even` and `odd` enter as the even and odd rows and leave as the low and the high band.
+pub(super) fn analyze(even: &mut [f32], odd: &mut [f32], width: usize, ends: Ends) {
+    predict(odd, even, width, ALPHA, ends);
+    update(even, odd, width, BETA, ends);
+    predict(odd, even, width, GAMMA, ends);
+    update(even, odd, width, DELTA, ends);
+    scale(even, LOW);
+    scale(odd, HIGH);
+}
+
+/// The inverse of [`analyze`]: low and high band in, even and odd rows out.
+pub(super) fn synthesize(even: &mut [f32], odd: &mut [f32], width: usize, ends: Ends) {
+    scale(even, LOW_BACK);
+    scale(odd, HIGH_BACK);
+    update(even, odd, width, -DELTA, ends);
+    predict(odd, even, width, -GAMMA, ends);
+    update(even, odd, width, -BETA, ends);
+    predict(odd, even, width, -ALPHA, ends);
+}

@@ -1,0 +1,14 @@
+//! Wavelets, packets, extent: slices in, slices out.
+//!
+//! Pure functions on slices. No input or output, no threads, no model, no device.
+//! Start at [`PacketTransform`]; [`Analysis`] and [`Synthesis`] are its streaming twins.
+
+mod extent;
+mod lifting;
+mod packet;
+mod stream;
+
+pub use extent::{cells, mirror};
+pub use lifting::Ends;
+pub use packet::PacketTransform;
+pub use stream::{Analysis, Synthesis};
