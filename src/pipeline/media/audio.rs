@@ -103,8 +103,12 @@ fn read_coded(bytes: &[u8], name: &str, limits: &Limits, format: Format) -> Resu
         if packet.track_id != id {
             continue;
         }
+        // A frame number of FLAC is a place in the file; other formats may start anywhere.
+        let place = announced
+            .filter(|_| format == "FLAC")
+            .map_or(0, |n| u64::try_from(packet.pts.get()).unwrap_or(0).min(n));
         let decoded = match decoder.decode(&packet) {
-            Ok(buffer) => sound.append(&buffer, name, limits)?,
+            Ok(buffer) => sound.append(&buffer, place, name, limits)?,
             Err(SoundError::DecodeError(_) | SoundError::IoError(_)) => {
                 sound.lose(packet.dur.get(), name, limits)?;
                 true
@@ -118,7 +122,7 @@ fn read_coded(bytes: &[u8], name: &str, limits: &Limits, format: Format) -> Resu
             break;
         }
     }
-    if decoder.finalize().verify_ok == Some(false) {
+    if sound.shape.is_some() && decoder.finalize().verify_ok == Some(false) {
         sound
             .warnings
             .push("checksum of the sound does not match: some of it is damaged".to_owned());
@@ -142,10 +146,12 @@ impl Sound {
         Self { shape: None, samples, lost: 0, warnings: Vec::new() }
     }
 
-    /// Appends a packet's samples; `false` if the stream changed into another and ends here.
+    /// Appends a packet's samples, after silence if it starts at a later `place`; `false` if the
+    /// stream changed into another and ends here.
     fn append(
         &mut self,
         buffer: &GenericAudioBufferRef<'_>,
+        place: u64,
         name: &str,
         limits: &Limits,
     ) -> Result<bool> {
@@ -166,6 +172,11 @@ impl Sound {
                 shape.0, shape.1, found.0, found.1
             ));
             return Ok(false);
+        }
+        let gap = place.saturating_sub((self.samples.len() / shape.1) as u64);
+        if gap > 0 {
+            self.warnings.push(format!("{gap} time steps are missing: silence in their place"));
+            self.silence(gap, shape.1, name, limits)?;
         }
         limits.check_sound(name, (self.samples.len() + buffer.samples_interleaved()) as u64)?;
         let start = self.samples.len();
@@ -188,11 +199,16 @@ impl Sound {
     fn lose(&mut self, steps: u64, name: &str, limits: &Limits) -> Result<()> {
         self.lost += 1;
         let Some((_, channels)) = self.shape else { return Ok(()) };
-        let end = self.samples.len() + steps.min(PACKET_STEPS) as usize * channels;
-        limits.check_sound(name, end as u64)?;
+        self.silence(steps.min(PACKET_STEPS), channels, name, limits)
+    }
+
+    /// Appends silence.
+    fn silence(&mut self, steps: u64, channels: usize, name: &str, limits: &Limits) -> Result<()> {
+        let end = (self.samples.len() as u64).saturating_add(steps.saturating_mul(channels as u64));
+        limits.check_sound(name, end)?;
         match &mut self.samples {
-            Samples::I16(v) => v.resize(end, 0),
-            Samples::F32(v) => v.resize(end, 0.0),
+            Samples::I16(v) => v.resize(end as usize, 0),
+            Samples::F32(v) => v.resize(end as usize, 0.0),
             Samples::U8(_) | Samples::U16(_) => {}
         }
         Ok(())
@@ -201,7 +217,10 @@ impl Sound {
     /// The frame, or the refusal of a file that gave none.
     fn finish(mut self, name: &str, announced: Option<u64>) -> Result<Decoded> {
         let Some((rate, channels)) = self.shape else {
-            let why = self.warnings.pop().unwrap_or_else(|| "it holds no sound".to_owned());
+            let why = self
+                .warnings
+                .pop()
+                .unwrap_or_else(|| "it ends before the first whole one".to_owned());
             return Err(Error::input(
                 name,
                 format!("no packet could be decoded ({why}); fetch it again"),

@@ -110,7 +110,7 @@ pub(crate) fn check_sound_shape(name: &str, rate: u32, channels: usize) -> Resul
     }
     if channels == 0 || channels > CHANNELS_LIMIT {
         let reason = format!(
-            "{channels} channels, needed 1 to {CHANNELS_LIMIT}; write the file anew with fewer"
+            "{channels} channels, needed 1 to {CHANNELS_LIMIT}; write the file anew with a number in that range"
         );
         return Err(Error::input(name, reason));
     }

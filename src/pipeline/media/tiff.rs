@@ -17,14 +17,20 @@ pub(super) fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Option<D
             format!("cannot be read as TIFF: {e}; it is damaged or rare: convert it to PNG");
         Error::input(name, reason)
     };
+    let indices = as_gray(bytes);
+    let palette = indices.is_some();
+    let bytes = indices.as_deref().unwrap_or(bytes);
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(refuse)?;
     // IEEE float is 3; the tag's default is unsigned integers.
     let float = decoder.find_tag_unsigned::<u16>(Tag::SampleFormat).ok().flatten() == Some(3);
-    let palette = match decoder.colortype() {
-        Ok(ColorType::Palette(8)) => true,
-        Ok(ColorType::Gray(_)) if float => false,
+    match decoder.colortype() {
+        Ok(ColorType::Gray(8)) if palette => {}
+        Ok(ColorType::Gray(_)) if float && !palette => {}
+        Ok(_) if palette => {
+            return Err(Error::input(name, "a palette of other than 8 bits; convert it to PNG"));
+        }
         _ => return Ok(None),
-    };
+    }
     let (width, height) = decoder.dimensions().map_err(refuse)?;
     limits.check_picture(name, height.into(), width.into())?;
     if decoder.find_tag_unsigned::<u16>(Tag::Orientation).ok().flatten().is_some_and(|o| o > 1) {
@@ -51,11 +57,40 @@ pub(super) fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Option<D
             (Layout::Gray, 1, Samples::F32(image::finite(v, &mut warnings)))
         }
         _ => {
-            return Err(Error::input(name, "16-bit float or odd palette; convert it to 8-bit PNG"));
+            return Err(Error::input(name, "float of 16 bits, needed 32 or 64; convert it to PNG"));
         }
     };
     let frame = Frame::new(layout, channels, vec![height as usize, width as usize], samples)?;
     Ok(Some(Decoded { frame, warnings }))
+}
+
+/// A copy of a palette TIFF whose tag of colours says gray, for the decoder has no word for
+/// palettes but reads gray ones alike; `None` if the file's first picture has no palette.
+fn as_gray(bytes: &[u8]) -> Option<Vec<u8>> {
+    const COLORS: u16 = 262;
+    const PALETTE: u16 = 3;
+    const GRAY: u16 = 1;
+    let big_endian = bytes.starts_with(b"MM\0*");
+    if !big_endian && !bytes.starts_with(b"II*\0") {
+        return None;
+    }
+    let short = |at: usize| {
+        let b: [u8; 2] = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        Some(if big_endian { u16::from_be_bytes(b) } else { u16::from_le_bytes(b) })
+    };
+    let b: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+    let at = if big_endian { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) } as usize;
+    let entry = (0..usize::from(short(at)?))
+        .map(|i| at + 2 + 12 * i)
+        .take_while(|&at| at < bytes.len())
+        .find(|&at| short(at) == Some(COLORS))?;
+    if short(entry + 8)? != PALETTE {
+        return None;
+    }
+    let mut copy = bytes.to_vec();
+    let gray = if big_endian { GRAY.to_be_bytes() } else { GRAY.to_le_bytes() };
+    copy.get_mut(entry + 8..entry + 10)?.copy_from_slice(&gray);
+    Some(copy)
 }
 
 /// Looks each index up in a colour map of 256 reds, greens and blues.
