@@ -1,0 +1,150 @@
+//! Streams without any header: the caller says what they are.
+
+use std::io::Read;
+
+use super::wav::finite;
+use super::{Limits, check_sound_shape, fill};
+use crate::codec::{Frame, Layout, Samples};
+use crate::error::{Error, Result};
+
+/// Reads 8-bit RGB or gray frames of one size.
+#[derive(Debug)]
+pub struct RawVideo<R> {
+    input: R,
+    name: String,
+    layout: Layout,
+    extent: [usize; 2],
+    index: u64,
+    lost: Option<String>,
+}
+
+impl<R: Read> RawVideo<R> {
+    /// Takes what the bytes mean: `Gray` or `Rgb`, and `[height, width]`.
+    ///
+    /// # Errors
+    /// `Shape` if the layout is sound, `Input` if a side is 0, `Limit` if frames are too large.
+    pub fn new(
+        input: R,
+        layout: Layout,
+        extent: [usize; 2],
+        name: &str,
+        limits: &Limits,
+    ) -> Result<Self> {
+        if matches!(layout, Layout::Audio { .. }) {
+            return Err(Error::shape("layout of raw video", "Gray or Rgb", "Audio"));
+        }
+        limits.check_picture(name, extent[0] as u64, extent[1] as u64)?;
+        Ok(Self { input, name: name.to_owned(), layout, extent, index: 0, lost: None })
+    }
+
+    /// The next frame; `None` at the end.
+    ///
+    /// # Errors
+    /// `Io` if the input fails.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>> {
+        let channels = if self.layout == Layout::Gray { 1 } else { 3 };
+        let wanted = self.extent[0] * self.extent[1] * channels;
+        let mut bytes = Vec::new();
+        let found =
+            fill(&mut self.input, &mut bytes, wanted).map_err(|e| Error::io(&self.name, e))?;
+        if found < wanted {
+            if found > 0 {
+                self.lost = Some(format!(
+                    "frame {} is cut short ({found} of {wanted} bytes) and left out",
+                    self.index
+                ));
+            }
+            return Ok(None);
+        }
+        self.index += 1;
+        Frame::new(self.layout, channels, self.extent.to_vec(), Samples::U8(bytes)).map(Some)
+    }
+
+    /// What was left out at the end of the stream, if anything.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+}
+
+/// How raw sound is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RawDepth {
+    /// 16-bit integers, low byte first.
+    S16le,
+    /// 32-bit IEEE float, low byte first.
+    F32le,
+}
+
+/// Reads interleaved sound.
+#[derive(Debug)]
+pub struct RawAudio<R> {
+    input: R,
+    name: String,
+    depth: RawDepth,
+    rate: u32,
+    channels: usize,
+    buffer: Vec<u8>,
+    replaced: u64,
+    odd_bytes: usize,
+}
+
+impl<R: Read> RawAudio<R> {
+    /// Takes what the bytes mean.
+    ///
+    /// # Errors
+    /// `Input` if rate or channels are out of range.
+    pub fn new(input: R, depth: RawDepth, rate: u32, channels: usize, name: &str) -> Result<Self> {
+        check_sound_shape(name, rate, channels)?;
+        let name = name.to_owned();
+        Ok(Self {
+            input,
+            name,
+            depth,
+            rate,
+            channels,
+            buffer: Vec::new(),
+            replaced: 0,
+            odd_bytes: 0,
+        })
+    }
+
+    /// The next `steps` time steps, fewer at the end, `None` after it.
+    ///
+    /// # Errors
+    /// `Io` if the input fails.
+    pub fn next_block(&mut self, steps: usize) -> Result<Option<Frame>> {
+        let width = if self.depth == RawDepth::S16le { 2 } else { 4 };
+        let step_bytes = width * self.channels;
+        let wanted = steps.saturating_mul(step_bytes);
+        let found = fill(&mut self.input, &mut self.buffer, wanted)
+            .map_err(|e| Error::io(&self.name, e))?;
+        let read = found / step_bytes;
+        self.odd_bytes += found % step_bytes;
+        if read == 0 {
+            return Ok(None);
+        }
+        let values = &self.buffer[..read * step_bytes];
+        let samples = match self.depth {
+            RawDepth::S16le => {
+                Samples::I16(values.as_chunks().0.iter().map(|&b| i16::from_le_bytes(b)).collect())
+            }
+            RawDepth::F32le => {
+                let raw = values.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b));
+                Samples::F32(raw.map(|x| finite(x, &mut self.replaced)).collect())
+            }
+        };
+        Frame::new(Layout::Audio { rate: self.rate }, self.channels, vec![read], samples).map(Some)
+    }
+
+    /// What was replaced or left out so far, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.replaced > 0 {
+            all.push(format!("{} values were NaN or infinite: replaced", self.replaced));
+        }
+        if self.odd_bytes > 0 {
+            all.push(format!("{} bytes of a time step at the end left out", self.odd_bytes));
+        }
+        all
+    }
+}
