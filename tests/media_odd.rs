@@ -2,19 +2,14 @@
 #![cfg(feature = "pipeline")]
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use tamis::pipeline::media::{Limits, read};
+use tamis::pipeline::media::{Format, Kind, Limits, read, read_audio, read_image, sniff};
 
-/// Reads each file below `$TAMIS_ODD_INPUTS` and prints what became of it, one line a file:
-/// path, `read` or `refused`, extent and channels, seconds, words.
-///
-/// Fails if a file of the folder `bad` gives a frame without a warning.
-#[test]
-#[ignore = "needs a folder of odd inputs, named by TAMIS_ODD_INPUTS"]
-fn odd_inputs() {
+/// The folder to read and the files below it, in order of name.
+fn files() -> (String, Vec<PathBuf>) {
     let root = std::env::var("TAMIS_ODD_INPUTS").unwrap();
-    let mut folders = vec![Path::new(&root).to_path_buf()];
+    let mut folders = vec![PathBuf::from(&root)];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -23,6 +18,68 @@ fn odd_inputs() {
         }
     }
     files.sort();
+    (root, files)
+}
+
+/// Reads damaged copies of each file below `$TAMIS_ODD_INPUTS` (`$TAMIS_COPIES` of each, 100 unless
+/// told): bytes changed near the start or anywhere, and cut.
+///
+/// Fails if one panics, or takes longer than ten seconds.
+#[test]
+#[ignore = "needs a folder of odd inputs, named by TAMIS_ODD_INPUTS"]
+fn damaged_copies() {
+    let copies = std::env::var("TAMIS_COPIES").map_or(100, |n| n.parse().unwrap());
+    let limits = Limits { pixels: 1 << 21, samples: 1 << 22, ..Limits::default() };
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    let (mut read, mut refused, mut wrong) = (0, 0, Vec::new());
+    for path in files().1 {
+        let whole = std::fs::read(&path).unwrap();
+        if whole.is_empty() || whole.len() > 100_000 {
+            continue;
+        }
+        for copy in 0..copies {
+            let mut bytes = whole.clone();
+            let reach = if copy % 2 == 0 { whole.len().min(200) } else { whole.len() };
+            for _ in 0..=random(6) {
+                let value = [0, 1, 0x7f, 0x80, 0xff, random(256)][random(6)];
+                bytes[random(reach)] = value as u8;
+            }
+            if copy % 5 == 0 {
+                bytes.truncate(random(whole.len()));
+            }
+            let start = std::time::Instant::now();
+            let outcome = std::panic::catch_unwind(|| match sniff(&bytes).map(Format::kind) {
+                Some(Kind::Audio) => read_audio(&bytes, "copy", &limits),
+                _ => read_image(&bytes, "copy", &limits),
+            });
+            match outcome {
+                Ok(Ok(_)) => read += 1,
+                Ok(Err(_)) => refused += 1,
+                Err(_) => wrong.push(format!("{} copy {copy} panics", path.display())),
+            }
+            if start.elapsed().as_secs() > 10 {
+                wrong.push(format!("{} copy {copy} hangs", path.display()));
+            }
+        }
+    }
+    println!("{read} read, {refused} refused");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Reads each file below `$TAMIS_ODD_INPUTS` and prints what became of it, one line a file:
+/// path, `read` or `refused`, extent and channels, seconds, words.
+///
+/// Fails if a file of the folder `bad` gives a frame without a warning.
+#[test]
+#[ignore = "needs a folder of odd inputs, named by TAMIS_ODD_INPUTS"]
+fn odd_inputs() {
+    let (root, files) = files();
     let mut wrong = Vec::new();
     for path in &files {
         let start = std::time::Instant::now();

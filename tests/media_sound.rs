@@ -291,7 +291,7 @@ fn crc(bytes: &[u8], polynomial: u16, width: u32) -> u16 {
 fn flac(frames: u8) -> (Vec<u8>, usize) {
     let mut out = b"fLaC\x80\0\0\x22\0\x10\0\x10\0\0\0\0\0\0".to_vec();
     // 20 bits of rate, 3 of channels - 1, 5 of bits - 1, 36 of samples.
-    let shape = 8000_u64 << 44 | 15 << 36 | u64::from(frames) * 16;
+    let shape = (8000_u64 << 44) | (15 << 36) | (u64::from(frames) * 16);
     out.extend(shape.to_be_bytes());
     out.extend([0; 16]);
     let mut second = 0;
