@@ -1,6 +1,4 @@
 //! Every file of a folder of odd inputs through the readers, on request.
-#![cfg(feature = "pipeline")]
-#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 
