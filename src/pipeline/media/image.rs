@@ -14,6 +14,9 @@ use super::{Decoded, Limits, jpeg, tiff};
 use crate::codec::{Frame, Layout, Samples};
 use crate::error::{Error, Result};
 
+/// Memory a decoder may take before the number of pixels is known.
+const HEADER_BYTES: u64 = 64 << 20;
+
 /// Reads one picture: PNG, JPEG, WebP, TIFF, BMP or PNM, decided by content.
 ///
 /// Gray stays gray, 16 bits stay 16 bits, alpha is dropped, the camera's orientation is applied.
@@ -65,12 +68,15 @@ fn decode(
     let damaged = |e| refuse(name, format, &e);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut bound = image::Limits::default();
-    // Four channels of 16 bits, and as much again for what a decoder keeps beside them.
-    bound.max_alloc = Some(limits.pixels.saturating_mul(16).max(1 << 20));
-    reader.limits(bound);
+    // Profiles and texts in a header may be compressed a thousandfold.
+    bound.max_alloc = Some(HEADER_BYTES);
+    reader.limits(bound.clone());
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_picture(name, height.into(), width.into())?;
+    // Four channels of 16 bits, and as much again for what a decoder keeps beside them.
+    bound.max_alloc = Some(limits.pixels.saturating_mul(16).max(HEADER_BYTES));
+    decoder.set_limits(bound).map_err(damaged)?;
     // A damaged tag must not cost the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;

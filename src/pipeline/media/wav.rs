@@ -193,7 +193,7 @@ impl Shape {
         if self.align == by_bits.saturating_mul(self.channels) {
             return usize::from(by_bits);
         }
-        let whole = self.align % self.channels == 0 && (by_bits..=8).contains(&container);
+        let whole = self.align.is_multiple_of(self.channels) && (by_bits..=8).contains(&container);
         let agrees = u64::from(self.byte_rate) == u64::from(self.rate) * u64::from(self.align);
         if self.tag == 1 && whole && agrees {
             return usize::from(container);

@@ -1,6 +1,4 @@
-//! Readers and writers of media, on small files made here.
-#![cfg(feature = "pipeline")]
-#![allow(clippy::unwrap_used)]
+//! Picture files.
 
 use std::io::Cursor;
 use std::path::Path;
