@@ -1,1 +1,4 @@
 //! Studies: what a codec gives and costs.
+
+pub mod metrics;
+pub mod plot;
