@@ -78,15 +78,7 @@ pub fn line_plot(plot: &Plot) -> String {
             );
         }
     }
-    // After all lines, so that no line crosses a word.
-    for (i, points) in shown.iter().enumerate() {
-        for point in points {
-            if let Some(label) = &point.label {
-                let (x, y) = at(point);
-                note(&mut body, x, y, label, COLOURS[i % COLOURS.len()]);
-            }
-        }
-    }
+    notes(&mut body, &shown, &at);
     let longest = legend(&mut body, plot);
     let total = left + width + if plot.series.is_empty() { 24.0 } else { 64.0 + longest };
     format!(
@@ -159,22 +151,58 @@ fn titles(body: &mut String, plot: &Plot) {
     );
 }
 
-/// Words beside a point, on the side of it that has room.
-fn note(body: &mut String, x: f64, y: f64, label: &str, colour: &str) {
-    let [left, _, width, _] = FRAME;
-    let fits = x + 9.0 + LETTER * label.chars().count() as f64 <= left + width;
-    let (x, anchor) = if fits { (x + 7.0, "start") } else { (x - 7.0, "end") };
-    // Rising curves leave room below on the right and above on the left.
-    let y = if fits { y + 14.0 } else { y - 8.0 };
-    push(
-        body,
-        format_args!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"11.5\" \
-             fill=\"{colour}\" stroke=\"#fff\" stroke-width=\"3\" \
-             paint-order=\"stroke\">{}</text>",
-            escaped(label)
-        ),
-    );
+/// Words beside points: after all lines, and where they cover least of lines and other words.
+fn notes(body: &mut String, shown: &[Vec<&Point>], at: &dyn Fn(&Point) -> (f64, f64)) {
+    // Dots close enough along the lines that none slips through a word.
+    let mut taken: Vec<(f64, f64)> = Vec::new();
+    // A hidden point is worse than a hidden stretch of line.
+    for point in shown.iter().flatten() {
+        taken.extend([at(point); 12]);
+    }
+    for points in shown {
+        for pair in points.windows(2) {
+            let ((x0, y0), (x1, y1)) = (at(pair[0]), at(pair[1]));
+            let count = ((x1 - x0).hypot(y1 - y0) / 4.0).ceil();
+            taken.extend((1..count as usize).map(|k| {
+                let part = k as f64 / count;
+                (x0 + part * (x1 - x0), y0 + part * (y1 - y0))
+            }));
+        }
+    }
+    for (i, points) in shown.iter().enumerate() {
+        for (point, label) in points.iter().filter_map(|p| Some((p, p.label.as_ref()?))) {
+            let (x, y) = at(point);
+            let width = 6.2 * label.chars().count() as f64;
+            let cost = |&(left, base): &(f64, f64)| {
+                let inside = |&&(x, y): &&(f64, f64)| {
+                    (left - 3.0..left + width + 3.0).contains(&x)
+                        && (base - 12.0..base + 4.0).contains(&y)
+                };
+                let out = left < FRAME[0] + 2.0 || left + width > FRAME[0] + FRAME[2] - 2.0;
+                taken.iter().filter(inside).count() + if out { 1000 } else { 0 }
+            };
+            let (before, centred, behind) = (x - 8.0 - width, x - width / 2.0, x + 8.0);
+            let places = [
+                (behind, y + 15.0),
+                (before, y - 7.0),
+                (behind, y - 7.0),
+                (before, y + 15.0),
+                (centred, y - 12.0),
+                (centred, y + 20.0),
+            ];
+            let Some(&(left, base)) = places.iter().min_by_key(|p| cost(p)) else { continue };
+            taken.extend((0..=width as usize / 4).map(|k| (left + 4.0 * k as f64, base - 4.0)));
+            push(
+                body,
+                format_args!(
+                    "<text x=\"{left:.1}\" y=\"{base:.1}\" font-size=\"11.5\" fill=\"{}\" \
+                     stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\">{}</text>",
+                    COLOURS[i % COLOURS.len()],
+                    escaped(label)
+                ),
+            );
+        }
+    }
 }
 
 /// Draws the legend and returns the width of its longest name.

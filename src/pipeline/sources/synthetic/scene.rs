@@ -108,17 +108,21 @@ impl Scene {
 
     fn words(&self, canvas: &mut Canvas, unit: f32, index: u64) {
         let dot = |units: f32| (units * unit).round().max(1.0) as usize;
-        let place = |x: f32, y: f32| ((x * unit) as usize, (y * unit) as usize);
+        let (left, top) = ((22.0 * unit) as usize, (20.0 * unit) as usize);
         let counter = format!("FRAME {:06}", index % 1_000_000);
         let seconds = index / 30 % 6000;
         let clock = format!("{:02}:{:02}.{:02}", seconds / 60, seconds % 60, index % 30);
-        let white = [246.0, 246.0, 240.0];
-        canvas.text("TAMIS", place(22.0, 20.0), dot(6.0), white);
-        canvas.text(&counter, place(23.0, 74.0), dot(2.0), white);
-        canvas.text(&clock, place(23.0, 94.0), dot(2.0), [250.0, 214.0, 120.0]);
-        let below = place(23.0, 328.0);
-        canvas.text("WHAT MATTERS COMES FIRST", (below.0, below.1), dot(1.0), white);
-        canvas.text("PIXELS 0123456789", (below.0, below.1 + dot(11.0)), dot(1.0), white);
+        let (white, amber) = ([246.0, 246.0, 240.0], [250.0, 214.0, 120.0]);
+        canvas.text("TAMIS", (left, top), dot(6.0), white);
+        let under = top + dot(6.0) * (font::ROWS + 2);
+        canvas.text(&counter, (left, under), dot(2.0), white);
+        // In a small picture the letters cannot shrink further and would cover everything.
+        if unit >= 0.6 {
+            canvas.text(&clock, (left, under + dot(2.0) * 10), dot(2.0), amber);
+            let low = self.height.saturating_sub(top + dot(1.0) * 18);
+            canvas.text("WHAT MATTERS COMES FIRST", (left, low), dot(1.0), white);
+            canvas.text("PIXELS 0123456789", (left, low + dot(1.0) * 11), dot(1.0), white);
+        }
     }
 }
 
@@ -141,9 +145,9 @@ impl Ground {
         let unit = (width as f32 / 640.0).min(height as f32 / 360.0).max(0.02);
         let mut hue = vec![0.0; wide * high];
         let mut light = vec![0.0; wide * high];
-        add_octaves(&mut hue, wide, seed, 170.0 * unit, 3, 0.5);
-        // Amplitudes that fall in step with the wavelength give the 1/f spectrum of photographs.
-        add_octaves(&mut light, wide, !seed, 110.0 * unit, 6, 0.56);
+        add_octaves(&mut hue, wide, seed, 170.0 * unit, 5, 0.5);
+        // Amplitudes that fall more slowly than the wavelength: leaves and gravel, not clouds.
+        add_octaves(&mut light, wide, !seed, 110.0 * unit, 7, 0.7);
         let texels = hue
             .iter()
             .zip(&light)
@@ -151,7 +155,7 @@ impl Ground {
             .map(|(i, (h, l))| {
                 let down = (i / wide) as f32 / high as f32;
                 let colour = palette(0.62 * h + 0.3 * down + 0.15 * l + 0.02);
-                let gain = (0.48 + 0.95 * l) * (1.12 - 0.25 * down);
+                let gain = (0.05 + 1.8 * l) * (1.12 - 0.25 * down);
                 // Scaled by 32 for the noise that is added later.
                 colour.map(|c| ((c * gain).clamp(6.0, 250.0) * 32.0) as i16)
             })
@@ -186,12 +190,14 @@ impl Ground {
 /// Adds value noise to a field, each octave half as long and `fall` times as strong.
 ///
 /// Units: the sum stays in 0..1.
-fn add_octaves(field: &mut [f32], width: usize, seed: u64, length: f32, octaves: u32, fall: f32) {
-    let total: f32 = (0..octaves).map(|o| fall.powi(o as i32)).sum();
-    for octave in 0..octaves {
-        let cell = (length / 2f32.powi(octave as i32)).max(1.0);
-        let strength = fall.powi(octave as i32) / total;
-        let salt = hash(seed.wrapping_add(u64::from(octave)));
+fn add_octaves(field: &mut [f32], width: usize, seed: u64, length: f32, octaves: usize, fall: f32) {
+    // Products, not powers: these round alike on every machine.
+    let mut strengths = vec![1.0; octaves];
+    (1..octaves).for_each(|o| strengths[o] = strengths[o - 1] * fall);
+    let total: f32 = strengths.iter().sum();
+    for (octave, strength) in strengths.iter().map(|s| s / total).enumerate() {
+        let cell = (length / (1u64 << octave) as f32).max(1.0);
+        let salt = hash(seed.wrapping_add(octave as u64));
         let lattice = |x: usize, y: usize| {
             let number = hash(salt ^ ((y as u64) << 32 | x as u64)) >> 40;
             number as f32 / (1u64 << 24) as f32

@@ -55,7 +55,7 @@ impl Shape {
                 let (u, v) = (x * cos + y * sin, y * cos - x * sin);
                 // Three half planes; 0.866 is half the root of 3.
                 let sides = (0.866 * u + 0.5 * v).max(0.5 * v - 0.866 * u).max(-v);
-                (sides - 0.5 * radius, 0.95 + 0.3 * v / radius)
+                (sides - 0.5 * radius, 1.05 - 0.25 * v / radius - 0.1 * u / radius)
             }
         };
         let coverage = (0.5 - distance / self.soft).clamp(0.0, 1.0) * self.opacity;
@@ -71,6 +71,8 @@ impl Shape {
 fn ball(x: f32, y: f32, square: f32) -> f32 {
     let z = (1.0 - square).max(0.0).sqrt();
     let light = (-0.48 * x - 0.58 * y + 0.66 * z).max(0.0);
-    let shine = light.powi(8);
-    0.28 + 0.82 * light + 0.75 * shine * shine * shine
+    // Products, not powers: these round alike on every machine.
+    let shine = light * light * light;
+    let shine = shine * shine * shine * shine;
+    0.28 + 0.82 * light + 0.75 * shine * shine
 }
