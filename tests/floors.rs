@@ -1,5 +1,7 @@
 //! Imports go down only: each floor of the house may use the floors below it, never one above.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 /// Every floor with the floors it may use, besides itself. Low to high.

@@ -1,4 +1,5 @@
 //! Measures against figures of an independent program, and plots.
+#![allow(clippy::unwrap_used)]
 #![cfg(feature = "pipeline")]
 
 use tamis::codec::{Frame, Layout, Samples};
