@@ -1,6 +1,8 @@
 //! tamis: importance-ordered learned latents from sensor to model.
-#![doc = ""]
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod app;
 pub mod bitstream;
 pub mod codec;
 pub mod error;
@@ -9,3 +11,5 @@ pub mod lab;
 #[cfg(feature = "pipeline")]
 pub mod pipeline;
 pub mod signal;
+
+pub use error::{Error, Result};

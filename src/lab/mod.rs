@@ -3,5 +3,7 @@
 mod fit;
 mod histogram;
 mod klt;
+pub mod metrics;
+pub mod plot;
 
 pub use fit::{Fit, fit};

@@ -1,1 +1,3 @@
 //! Where items come from.
+
+pub mod synthetic;
