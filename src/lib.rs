@@ -10,6 +10,7 @@ pub mod error;
 pub mod lab;
 #[cfg(feature = "pipeline")]
 pub mod pipeline;
+pub mod runtime;
 pub mod signal;
 
 pub use error::{Error, Result};

@@ -7,7 +7,7 @@ use super::bytes::{Cursor, put_varint};
 use super::group::Coder;
 use super::header::StreamHeader;
 use super::reader::Limits;
-use crate::codec::{Bundle, Kind, Latent, Quality, Stamp, plain};
+use crate::codec::{Bundle, Latent, Quality, Span, Stamp, plain};
 use crate::error::{Error, Result};
 
 /// Everything a packet says before its groups.
@@ -15,14 +15,10 @@ use crate::error::{Error, Result};
 pub struct PacketHeader {
     /// Height and width, or channels and time steps.
     pub extent: [usize; 2],
-    /// First cell of a sound packet, counted from the start of its stream; 0 for pictures.
-    pub position: u64,
+    /// Place of a sound packet in its stream.
+    pub span: Span,
     /// Rate control used.
     pub quality: Quality,
-    /// A sound that starts here, with mirrored ends.
-    pub reset: bool,
-    /// The stream ends with this packet.
-    pub end: bool,
     /// First group carried.
     pub first_group: usize,
     /// Bytes of each group carried.
@@ -68,11 +64,11 @@ impl Packet {
         let mut out = Vec::with_capacity(40);
         put_varint(&mut out, u64::from(self.stamp.stream));
         put_varint(&mut out, self.stamp.index);
-        out.push(u8::from(h.reset) * RESET + u8::from(h.end) * END);
+        out.push(u8::from(h.span.reset) * RESET + u8::from(h.span.end) * END);
         put_varint(&mut out, self.stamp.captured.as_micros() as u64);
         put_varint(&mut out, h.extent[0] as u64);
         put_varint(&mut out, h.extent[1] as u64);
-        put_varint(&mut out, h.position);
+        put_varint(&mut out, h.span.position);
         out.push(h.quality.value());
         out.push(h.first_group as u8);
         out.push(h.lengths.len() as u8);
@@ -113,10 +109,8 @@ impl Packet {
             stamp: Stamp { stream, index, captured, ..Stamp::default() },
             header: PacketHeader {
                 extent,
-                position,
+                span: Span { position, reset: flags & RESET != 0, end: flags & END != 0 },
                 quality,
-                reset: flags & RESET != 0,
-                end: flags & END != 0,
                 first_group,
                 lengths,
             },
@@ -199,10 +193,8 @@ impl Packer {
         }
         let header = PacketHeader {
             extent: [h, w],
-            position: 0,
+            span: latent.span,
             quality: latent.quality,
-            reset: false,
-            end: false,
             first_group: 0,
             lengths,
         };
@@ -239,10 +231,7 @@ impl Packer {
             let reason = format!("groups {}+{count} of {}", h.first_group, self.groups.len());
             return Err(Error::Bitstream { offset: 0, reason });
         }
-        let grid = match bundle.kind {
-            // A sound packet holds whole cells, its extent only says how many samples they stand for.
-            Kind::Audio | Kind::Image => plain::grid(bundle, &extent)?,
-        };
+        let grid = plain::grid(bundle, &extent)?;
         let cells = grid.iter().try_fold(1u64, |n, &g| n.checked_mul(g as u64));
         let channels = count.checked_sub(1).map_or(0, |last| self.groups[last]);
         let bytes = cells.and_then(|n| n.checked_mul(2 * channels as u64)).unwrap_or(u64::MAX);
@@ -266,7 +255,8 @@ impl Packer {
         }
         values.truncate(first * cells);
         let codec = bundle.codec_id();
-        let latent = Latent { codec, channels: first, grid, extent, quality: h.quality, values };
+        let (span, quality) = (h.span, h.quality);
+        let latent = Latent { codec, channels: first, grid, extent, span, quality, values };
         Ok(Unpacked { latent, lost_groups: count - good, reason })
     }
 }

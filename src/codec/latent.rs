@@ -34,6 +34,22 @@ impl FromStr for CodecId {
     }
 }
 
+/// Where a latent stands in its sound; the default for pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// First cell, counted from the start of the stream.
+    pub position: u64,
+    /// The sound starts here, with mirrored samples before it.
+    pub reset: bool,
+    /// The sound ends here, with mirrored samples behind it.
+    pub end: bool,
+}
+
+impl Span {
+    /// A sound that is all there.
+    pub const WHOLE: Self = Self { position: 0, reset: true, end: true };
+}
+
 /// Integer latents of one frame, channels in order of importance.
 ///
 /// Shape: `values` is `[channels, grid...]`; `grid` is `[height, width]` in cells for pictures and
@@ -48,6 +64,8 @@ pub struct Latent {
     pub grid: Vec<usize>,
     /// Pixels per axis, or channels and time steps, of the frame.
     pub extent: Vec<usize>,
+    /// Place in the sound.
+    pub span: Span,
     /// Rate control used.
     pub quality: Quality,
     /// The values, channel by channel.

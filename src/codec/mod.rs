@@ -19,7 +19,7 @@ mod tables;
 
 pub use bundle::{Bundle, Card, Kind, Parts};
 pub use frame::{Frame, Layout, Samples, Stamp};
-pub use latent::{CodecId, Latent};
+pub use latent::{CodecId, Latent, Span};
 pub use projection::Projection;
 pub use quality::Quality;
 pub use quantize::Quantizer;

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::bundle::{Bundle, Kind};
 use super::frame::{Frame, Layout, Samples};
-use super::latent::Latent;
+use super::latent::{Latent, Span};
 use super::quality::Quality;
 use crate::error::{Error, Result};
 use crate::signal::{Ends, PacketTransform, cells, mirror};
@@ -63,7 +63,8 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
     let channels = channels.min(bundle.channels());
     let reals = reals(bundle, frame, channels)?;
     let values = quantize(bundle, &reals, grid.iter().product(), quality);
-    Ok(Latent { codec: bundle.codec_id(), channels, grid, extent, quality, values })
+    let span = if bundle.kind == Kind::Audio { Span::WHOLE } else { Span::default() };
+    Ok(Latent { codec: bundle.codec_id(), channels, grid, extent, span, quality, values })
 }
 
 /// Decodes the first `channels` channels of a latent with the bundle's linear inverse.

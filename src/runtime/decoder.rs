@@ -1,0 +1,201 @@
+//! Latents to frames with the linear inverse: pictures strip by strip, sounds packet by packet.
+
+use std::sync::Arc;
+
+use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, plain};
+use crate::error::{Error, Result};
+use crate::signal::{Ends, Synthesis};
+
+/// Rows of cells that are transformed back at once.
+const STRIP: usize = 16;
+/// Longest gap in a sound that is filled with silence, in cells: a day at 44.1 kHz and 128 samples.
+const GAP: u64 = 30_000_000;
+
+/// Decodes the latents of one stream.
+#[derive(Debug)]
+pub struct Decoder {
+    bundle: Arc<Bundle>,
+    channels: usize,
+    sound: Option<Sound>,
+    filled: u64,
+}
+
+#[derive(Debug)]
+struct Sound {
+    layout: Layout,
+    syntheses: Vec<Synthesis>,
+    /// Next cell expected.
+    position: u64,
+    /// Samples that the cells so far stand for.
+    wanted: u64,
+    /// Samples given out.
+    emitted: u64,
+}
+
+impl Decoder {
+    /// A decoder that reads the first `channels` channels of each latent.
+    pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
+        Self { bundle, channels, sound: None, filled: 0 }
+    }
+
+    /// Time steps of sound that were missing and became silence.
+    pub fn filled(&self) -> u64 {
+        self.filled
+    }
+
+    /// Decodes a picture, or the next stretch of a sound.
+    ///
+    /// `layout` is the stream's: it tells gray from colour, and the sample rate. A sound comes a
+    /// few cells behind its latents; where cells are missing before `latent`, silence of exactly
+    /// their length comes instead.
+    ///
+    /// # Errors
+    /// `Bundle` or `Shape` if the latent is not one of the bundle's, `Bitstream` if it goes back
+    /// in time, `Limit` if the gap before it is too long.
+    pub fn push(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {
+        plain::check(&self.bundle, latent)?;
+        match self.bundle.kind {
+            Kind::Image => self.picture(latent, layout),
+            Kind::Audio => self.chunk(latent, layout),
+        }
+    }
+
+    /// Ends a sound whose last latent never came, and returns what is left of it.
+    pub fn finish(&mut self) -> Result<Option<Frame>> {
+        let Some(mut sound) = self.sound.take() else { return Ok(None) };
+        let rest = sound.syntheses.iter_mut().map(Synthesis::finish).collect();
+        sound.emit(rest).map(Some)
+    }
+
+    fn picture(&self, latent: &Latent, layout: Layout) -> Result<Frame> {
+        let b = &self.bundle;
+        let channels = self.channels.min(latent.channels);
+        let (height, width) = (latent.extent[0], latent.extent[1]);
+        let strip = if b.ends == Ends::Periodic { latent.grid[0].max(1) } else { STRIP };
+        let gray = layout == Layout::Gray && b.inputs == 3;
+        let mut samples =
+            Vec::with_capacity(height * width * if gray { 1 } else { b.inputs });
+        for top in (0..latent.grid[0]).step_by(strip) {
+            let rows = top..(top + strip).min(latent.grid[0]);
+            let lines = (rows.end * b.cell()).min(height) - top * b.cell();
+            let planes = plain::decode_rows(b, latent, rows, channels);
+            let row = latent.grid[1] * b.cell();
+            let colours = plain::interleave_u8(&planes, b.inputs, row, &[lines, width]);
+            if gray {
+                let mean = |p: &[u8; 3]| (p.iter().map(|&x| u16::from(x)).sum::<u16>() + 1) / 3;
+                samples.extend(colours.as_chunks::<3>().0.iter().map(|p| mean(p) as u8));
+            } else {
+                samples.extend(colours);
+            }
+        }
+        let (layout, inputs) = match (gray, b.inputs) {
+            (false, 3) => (Layout::Rgb, 3),
+            _ => (Layout::Gray, 1),
+        };
+        Frame::new(layout, inputs, latent.extent.clone(), Samples::U8(samples))
+    }
+
+    fn chunk(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {
+        let b = Arc::clone(&self.bundle);
+        let channels = self.channels.min(latent.channels);
+        let (total, span) = (latent.extent[0], latent.span);
+        let fresh = || Sound {
+            layout,
+            syntheses: vec![Synthesis::new(b.levels); total],
+            position: 0,
+            wanted: 0,
+            emitted: 0,
+        };
+        let sound = self.sound.get_or_insert_with(fresh);
+        if sound.syntheses.len() != total {
+            return Err(Error::shape("sound channels", sound.syntheses.len(), total));
+        }
+        let gap = span.position.checked_sub(sound.position).ok_or_else(|| Error::Bitstream {
+            offset: 0,
+            reason: format!("sound goes back from cell {} to {}", sound.position, span.position),
+        })?;
+        if gap > GAP {
+            let what = "gap in a sound, in cells,".into();
+            return Err(Error::Limit { what, limit: GAP, actual: gap });
+        }
+        let mut out = vec![Vec::new(); total];
+        if gap > 0 {
+            self.filled += gap * b.cell() as u64;
+            sound.silence(&b, gap as usize, &mut out);
+        }
+        if span.reset && sound.position > 0 {
+            // The sound before ends with mirrored samples, as its encoder would have ended it.
+            for (synthesis, out) in sound.syntheses.iter_mut().zip(&mut out) {
+                out.extend(synthesis.finish());
+                *synthesis = Synthesis::new(b.levels);
+            }
+        }
+        let steps = latent.grid[1];
+        for row in 0..latent.grid[0] {
+            let bands = plain::synthesize_bands(&b, latent, row, 0..steps, channels);
+            let per_input = b.bands() * steps;
+            for input in 0..b.inputs {
+                let c = row * b.inputs + input;
+                let part = &bands[input * per_input..(input + 1) * per_input];
+                out[c].extend(sound.syntheses[c].push(part));
+            }
+        }
+        sound.position += steps as u64;
+        sound.wanted = span.position * b.cell() as u64 + latent.extent[1] as u64;
+        if span.end {
+            for (synthesis, out) in sound.syntheses.iter_mut().zip(&mut out) {
+                out.extend(synthesis.finish());
+            }
+        }
+        let frame = sound.emit(out)?;
+        if span.end {
+            self.sound = None;
+        }
+        Ok(frame)
+    }
+}
+
+impl Sound {
+    /// Puts `cells` cells of silence through the synthesis: the sound fades out and in around them.
+    fn silence(&mut self, b: &Bundle, cells: usize, out: &mut [Vec<f32>]) {
+        // In runs, so that a long gap needs little memory beyond its samples.
+        for start in (0..cells).step_by(1024) {
+            let run = (cells - start).min(1024);
+            let zeros = Latent {
+                codec: b.codec_id(),
+                channels: b.channels(),
+                grid: vec![1, run],
+                extent: vec![b.inputs, run * b.cell()],
+                span: Span::default(),
+                quality: Quality::DEFAULT,
+                values: vec![0; b.channels() * run],
+            };
+            let bands = plain::synthesize_bands(b, &zeros, 0, 0..run, 0);
+            let per_input = b.bands() * run;
+            for (c, (synthesis, out)) in self.syntheses.iter_mut().zip(&mut *out).enumerate() {
+                let input = c % b.inputs;
+                out.extend(synthesis.push(&bands[input * per_input..(input + 1) * per_input]));
+            }
+        }
+        self.position += cells as u64;
+        self.wanted = self.position * b.cell() as u64;
+    }
+
+    /// Interleaves what is ready, up to the samples wanted.
+    fn emit(&mut self, planes: Vec<Vec<f32>>) -> Result<Frame> {
+        let Layout::Audio { rate } = self.layout else {
+            return Err(Error::shape("stream layout", "audio", "image"));
+        };
+        let ready = planes.first().map_or(0, Vec::len);
+        let len = ready.min((self.wanted - self.emitted) as usize);
+        self.emitted += len as u64;
+        let channels = planes.len();
+        let mut samples = vec![0.0; len * channels];
+        for (c, plane) in planes.iter().enumerate() {
+            for (t, &x) in plane[..len].iter().enumerate() {
+                samples[t * channels + c] = (2.0 * x).clamp(-1.0, 1.0);
+            }
+        }
+        Frame::audio(rate, channels, samples)
+    }
+}

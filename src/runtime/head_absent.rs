@@ -1,0 +1,56 @@
+//! The names of `head.rs` when the feature `onnx` is off: every use says which feature to turn on.
+
+use std::path::Path;
+
+use super::head_card::{HeadCard, Prediction};
+use crate::codec::{Bundle, Latent};
+use crate::error::{Error, Result};
+
+/// A model on latents, which this build cannot run.
+#[derive(Debug)]
+pub struct Head {
+    card: HeadCard,
+}
+
+fn absent(name: &str) -> Error {
+    Error::bundle(name, "this tamis was built without heads; build it with `--features onnx`")
+}
+
+impl Head {
+    /// Always fails.
+    ///
+    /// # Errors
+    /// `Bundle`.
+    pub fn open(path: &Path) -> Result<Self> {
+        Err(absent(&path.display().to_string()))
+    }
+
+    /// Always fails.
+    ///
+    /// # Errors
+    /// `Bundle`.
+    pub fn from_onnx(name: &str, _onnx: &[u8]) -> Result<Self> {
+        Err(absent(name))
+    }
+
+    /// What the model says of itself.
+    pub fn card(&self) -> &HeadCard {
+        &self.card
+    }
+
+    /// Refuses a bundle whose latents the model was not trained on.
+    ///
+    /// # Errors
+    /// `Bundle`, naming both codecs.
+    pub fn check(&self, bundle: &Bundle) -> Result<()> {
+        self.card.check(bundle)
+    }
+
+    /// Always fails.
+    ///
+    /// # Errors
+    /// `Bundle`.
+    pub fn run(&mut self, _bundle: &Bundle, _latent: &Latent) -> Result<Prediction> {
+        Err(absent(&self.card.name))
+    }
+}

@@ -1,0 +1,195 @@
+//! What a head says of itself, what it reads, and what it answers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::codec::{Bundle, CodecId, Kind, Latent, Quality};
+use crate::error::{Error, Result};
+
+/// The metadata of a head: the `tamis.*` properties of its ONNX file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadCard {
+    /// Name or path it was opened by.
+    pub name: String,
+    /// What it does.
+    pub task: String,
+    /// The codec whose latents it reads.
+    pub codec: CodecId,
+    /// Name of the bundle with that codec.
+    pub bundle: String,
+    /// Channels read.
+    pub channels: usize,
+    /// Lowest and highest quality it was trained on.
+    pub quality: (Quality, Quality),
+    /// The only grid it takes; `None` if it pools over any.
+    pub grid: Option<Vec<usize>>,
+    /// Sample rate it was trained on, 0 for pictures.
+    pub rate: u32,
+    /// Names of its outputs.
+    pub labels: Vec<String>,
+    /// Licence of the weights.
+    pub licence: String,
+}
+
+/// What a head answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Labels and their probabilities, the likeliest first.
+    pub top: Vec<(String, f32)>,
+    /// Cells the model looked at.
+    pub tokens: usize,
+    /// Time taken.
+    pub elapsed: Duration,
+}
+
+impl HeadCard {
+    /// Reads the `tamis.*` properties of an ONNX file.
+    ///
+    /// # Errors
+    /// `Bundle`, naming the property that is missing or wrong.
+    pub fn from_properties(name: &str, p: &HashMap<String, String>) -> Result<Self> {
+        let text = |key: &str| {
+            let key = format!("tamis.{key}");
+            p.get(&key).cloned().ok_or_else(|| {
+                Error::bundle(name, format!("has no property {key}; is it a head for tamis?"))
+            })
+        };
+        let wrong = |key: &str, value: &str| {
+            Error::bundle(name, format!("property tamis.{key} is {value:?}, which cannot be read"))
+        };
+        let channels = text("channels")?;
+        let quality = text("quality")?;
+        let grid = text("grid")?;
+        let range = quality
+            .split_once(',')
+            .and_then(|(l, h)| {
+                let low = Quality::new(l.trim().parse().ok()?).ok()?;
+                Some((low, Quality::new(h.trim().parse().ok()?).ok()?))
+            })
+            .ok_or_else(|| wrong("quality", &quality))?;
+        let grid = match grid.split_once(' ') {
+            Some(("any", _)) => None,
+            Some(("exact", size)) => {
+                let size: Option<Vec<usize>> = size.split('x').map(|n| n.parse().ok()).collect();
+                Some(size.ok_or_else(|| wrong("grid", &grid))?)
+            }
+            _ => return Err(wrong("grid", &grid)),
+        };
+        let rate = p.get("tamis.rate").map_or("0", String::as_str);
+        Ok(Self {
+            name: name.into(),
+            task: text("task")?,
+            codec: text("codec")?.parse().map_err(|e| Error::bundle(name, e))?,
+            bundle: text("bundle")?,
+            channels: channels.parse().map_err(|_| wrong("channels", &channels))?,
+            quality: range,
+            grid,
+            rate: rate.parse().map_err(|_| wrong("rate", rate))?,
+            labels: labels(&text("labels")?).ok_or_else(|| wrong("labels", "…"))?,
+            licence: text("licence")?,
+        })
+    }
+
+    /// Refuses a bundle whose latents the model was not trained on.
+    ///
+    /// # Errors
+    /// `Bundle`, naming both codecs.
+    pub fn check(&self, bundle: &Bundle) -> Result<()> {
+        if self.codec == bundle.codec_id() {
+            return Ok(());
+        }
+        let reason = format!(
+            "reads latents of codec {} (bundle {:?}), these are of codec {} (bundle {:?})",
+            self.codec,
+            self.bundle,
+            bundle.codec_id(),
+            bundle.card.name
+        );
+        Err(Error::bundle(&self.name, reason))
+    }
+
+    /// The model's input: dequantised, divided by the deviations, zero beyond the prefix.
+    ///
+    /// Shape: `[1, channels, height, width]` for pictures, `[1, channels, steps]` for sound.
+    ///
+    /// # Errors
+    /// `Bundle` if the latent is of another codec, has a grid the model does not take, or is empty.
+    pub fn input(&self, bundle: &Bundle, latent: &Latent) -> Result<(Vec<usize>, Vec<f32>)> {
+        self.check(bundle)?;
+        if latent.codec != self.codec {
+            let reason = format!("latent is of codec {}, needed is {}", latent.codec, self.codec);
+            return Err(Error::bundle(&self.name, reason));
+        }
+        if self.channels > bundle.channels() {
+            let reason = format!("reads {} channels of {}", self.channels, bundle.channels());
+            return Err(Error::bundle(&self.name, reason));
+        }
+        let cells = latent.cells();
+        let mut shape = vec![1, self.channels];
+        match bundle.kind {
+            Kind::Image => shape.extend(&latent.grid),
+            Kind::Audio if latent.grid[0] == 1 => shape.push(latent.grid[1]),
+            Kind::Audio => {
+                let reason = format!(
+                    "reads sound of {} channels, this has {}; mix it down first",
+                    bundle.inputs, latent.extent[0]
+                );
+                return Err(Error::bundle(&self.name, reason));
+            }
+        }
+        if cells == 0 {
+            return Err(Error::bundle(&self.name, "there is nothing in this latent to classify"));
+        }
+        if let Some(grid) = &self.grid
+            && *grid != latent.grid
+        {
+            let size: Vec<usize> = grid.iter().map(|g| g * bundle.cell()).collect();
+            let reason = format!(
+                "takes a grid of {grid:?} cells only, this is {:?}; resize to {size:?} first",
+                latent.grid
+            );
+            return Err(Error::bundle(&self.name, reason));
+        }
+        let mut values = vec![0.0; self.channels * cells];
+        let present = latent.channels.min(self.channels);
+        for (c, out) in values.chunks_exact_mut(cells).take(present).enumerate() {
+            let step = bundle.steps[c];
+            bundle.quantizer.dequantize(latent.channel(c), step, latent.quality, out);
+            let deviation = bundle.deviation[c];
+            out.iter_mut().for_each(|x| *x /= deviation);
+        }
+        Ok((shape, values))
+    }
+
+    /// Probabilities from logits.
+    ///
+    /// # Errors
+    /// `Bundle` if there are not as many logits as labels.
+    pub fn prediction(
+        &self,
+        logits: &[f32],
+        tokens: usize,
+        elapsed: Duration,
+    ) -> Result<Prediction> {
+        if logits.len() != self.labels.len() {
+            let reason = format!("gives {} values for {} labels", logits.len(), self.labels.len());
+            return Err(Error::bundle(&self.name, reason));
+        }
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let powers: Vec<f32> = logits.iter().map(|x| (x - max).exp()).collect();
+        let sum: f32 = powers.iter().sum();
+        let mut top: Vec<(String, f32)> =
+            self.labels.iter().cloned().zip(powers.iter().map(|p| p / sum)).collect();
+        top.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(Prediction { top, tokens, elapsed })
+    }
+}
+
+/// The strings of a JSON list of strings, without escapes.
+fn labels(json: &str) -> Option<Vec<String>> {
+    let inner = json.trim().strip_prefix('[')?.strip_suffix(']')?;
+    inner
+        .split(',')
+        .map(|s| Some(s.trim().strip_prefix('"')?.strip_suffix('"')?.to_owned()))
+        .collect()
+}

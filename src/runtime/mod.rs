@@ -1,0 +1,20 @@
+//! Encoders, decoders and heads, prepared once and run many times.
+//!
+//! Everything here answers to [`crate::codec::plain`]: the same latents, bit for bit, in less memory
+//! and piece by piece.
+
+mod decoder;
+mod encoder;
+#[cfg(feature = "onnx")]
+mod head;
+#[cfg(not(feature = "onnx"))]
+#[path = "head_absent.rs"]
+mod head;
+mod head_card;
+mod models;
+
+pub use decoder::Decoder;
+pub use encoder::Encoder;
+pub use head::Head;
+pub use head_card::{HeadCard, Prediction};
+pub use models::{find_bundle, find_codec, find_head, shipped_bundles, shipped_heads};

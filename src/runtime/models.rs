@@ -1,0 +1,114 @@
+//! Where bundles and heads are found: by path, beside the binary, in the repo, in `$TAMIS_MODELS`,
+//! or inside the binary.
+
+use std::path::{Path, PathBuf};
+
+use super::head::Head;
+use crate::codec::{Bundle, CodecId};
+use crate::error::{Error, Result};
+
+/// Name, `codec.toml`, `weights.safetensors`.
+const BUNDLES: [(&str, &str, &[u8]); 3] = [
+    (
+        "rgb",
+        include_str!("../../models/rgb/codec.toml"),
+        include_bytes!("../../models/rgb/weights.safetensors"),
+    ),
+    (
+        "stereo",
+        include_str!("../../models/stereo/codec.toml"),
+        include_bytes!("../../models/stereo/weights.safetensors"),
+    ),
+    (
+        "mono",
+        include_str!("../../models/mono/codec.toml"),
+        include_bytes!("../../models/mono/weights.safetensors"),
+    ),
+];
+
+/// Name, `head.onnx`.
+const HEADS: [(&str, &[u8]); 0] = [];
+
+/// Names of the bundles inside the binary.
+pub fn shipped_bundles() -> impl Iterator<Item = &'static str> {
+    BUNDLES.iter().map(|b| b.0)
+}
+
+/// Names of the heads inside the binary.
+pub fn shipped_heads() -> impl Iterator<Item = &'static str> {
+    HEADS.iter().map(|h| h.0)
+}
+
+/// The bundle of a name or path.
+///
+/// # Errors
+/// `Bundle` if there is none or it is damaged.
+pub fn find_bundle(name: &str) -> Result<Bundle> {
+    if let Some(folder) = find(name, "codec.toml") {
+        return Bundle::open(&folder);
+    }
+    match BUNDLES.iter().find(|b| b.0 == name) {
+        Some((_, manifest, weights)) => Bundle::from_files(name, manifest, weights),
+        None => Err(unknown("bundle", name, shipped_bundles())),
+    }
+}
+
+/// The bundle that made a stream: the one it names if the codec agrees, else any that is shipped.
+///
+/// # Errors
+/// `Bundle` if none has this codec.
+pub fn find_codec(codec: CodecId, name: &str) -> Result<Bundle> {
+    let named = if name.is_empty() { None } else { find_bundle(name).ok() };
+    let shipped = BUNDLES.iter().filter_map(|(n, m, w)| Bundle::from_files(n, m, w).ok());
+    named.into_iter().chain(shipped).find(|b| b.codec_id() == codec).ok_or_else(|| {
+        let reason = format!(
+            "no bundle here has codec {codec}; name the one that made this stream with --codec, \
+             or put it in a folder named in TAMIS_MODELS"
+        );
+        Error::bundle(name, reason)
+    })
+}
+
+/// The head of a name or path.
+///
+/// # Errors
+/// `Bundle` if there is none or it is damaged.
+pub fn find_head(name: &str) -> Result<Head> {
+    let path = Path::new(name);
+    if path.is_file() {
+        return Head::open(path);
+    }
+    if let Some(folder) = find(name, "head.onnx") {
+        return Head::open(&folder.join("head.onnx"));
+    }
+    match HEADS.iter().find(|h| h.0 == name) {
+        Some((_, onnx)) => Head::from_onnx(name, onnx),
+        None => Err(unknown("head", name, shipped_heads())),
+    }
+}
+
+/// The folder with `file` in it that `name` means.
+fn find(name: &str, file: &str) -> Option<PathBuf> {
+    let given = PathBuf::from(name);
+    if given.components().count() > 1 || given.is_absolute() {
+        return given.join(file).is_file().then_some(given);
+    }
+    let beside = std::env::current_exe().ok().and_then(|p| Some(p.parent()?.join("models")));
+    let set = std::env::var_os("TAMIS_MODELS").map(PathBuf::from);
+    [beside, Some(PathBuf::from("models")), set]
+        .into_iter()
+        .flatten()
+        .map(|folder| folder.join(name))
+        .chain(std::iter::once(given))
+        .find(|folder| folder.join(file).is_file())
+}
+
+fn unknown(what: &str, name: &str, shipped: impl Iterator<Item = &'static str>) -> Error {
+    let shipped: Vec<&str> = shipped.collect();
+    let reason = format!(
+        "no {what} of this name; shipped are {}, others are looked for beside the binary, in \
+         ./models, in $TAMIS_MODELS, or given by path",
+        shipped.join(", ")
+    );
+    Error::bundle(name, reason)
+}
