@@ -231,7 +231,7 @@ impl Synthesis {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ends, PacketTransform};
+    use crate::signal::{Ends, PacketTransform};
     use super::*;
 
     fn noise(len: usize) -> Vec<f32> {
