@@ -10,9 +10,8 @@ use tamis::runtime::{Decoder, Encoder, find_bundle};
 
 fn main() -> tamis::Result<()> {
     let (height, width) = (240, 320);
-    let samples = (0..height * width)
-        .flat_map(|i| [(i % width) as u8, (i / width) as u8, 128])
-        .collect();
+    let samples =
+        (0..height * width).flat_map(|i| [(i % width) as u8, (i / width) as u8, 128]).collect();
     let frame = Frame::rgb(height, width, samples)?;
 
     let bundle = Arc::new(find_bundle("rgb")?);
