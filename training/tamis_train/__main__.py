@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import torch
@@ -41,7 +40,6 @@ def main(words=None):
 
 def head(args, module, out):
     """Trains, exports, measures; writes `head.onnx` and `figures.json`."""
-    since = time.monotonic()
     torch.set_num_threads(args.threads)
     folder = args.bundle or Path(BUNDLES[module.KIND])
     bundle = Bundle.load(folder)
@@ -57,7 +55,7 @@ def head(args, module, out):
     difference = export.write(model, module, bundle, inputs, out / "head.onnx")
     command = f"python -m tamis_train head {args.name} --minutes {args.minutes:g} --seed {args.seed}"
     facts |= {
-        "command": command, "seed": args.seed, "minutes": round((time.monotonic() - since) / 60, 1),
+        "command": command, "seed": args.seed,
         "parameters": sum(p.numel() for p in model.parameters()), "bytes": (out / "head.onnx").stat().st_size,
         "difference": float(f"{difference:.1e}"), "torch": torch.__version__,
     }  # fmt: skip

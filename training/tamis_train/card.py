@@ -46,7 +46,11 @@ def readme(module, facts):
     prefixes, qualities = sorted({p for p, _ in right}), sorted({q for _, q in right})
     at = right[facts["channels"], facts["quality"]]
     low, high = interval(at, n)
-    recall = [f"| {name} | {row[i]} / {sum(row)} |" for i, (name, row) in enumerate(zip(labels, facts["confusion"]))]
+    cells = [" | ".join(str(v or "") for v in row) for row in facts["confusion"]]
+    found = [f"| **{name}** | {row} |" for name, row in zip(labels, cells)]
+    parts = ["| part | right |", "|---|---|", *(f"| {k} | {r} of {m} |" for k, (r, m) in facts.get("parts", {}).items()), ""]
+    if len(parts) == 3:
+        parts = []
     lines = [
         f"# Head `{facts['task']}`",
         "",
@@ -72,10 +76,13 @@ def readme(module, facts):
         "",
         "## By class, all channels, default quality",
         "",
-        "| class | found |",
-        "|---|---|",
-        *recall,
+        "Rows are what it is, columns what the head says.",
         "",
+        "| | " + " | ".join(labels) + " |",
+        "|---|" + "---|" * len(labels),
+        *found,
+        "",
+        *parts,
         "## How it was made",
         "",
         module.CARD["recipe"],
@@ -110,7 +117,8 @@ def curve(facts, width=640, height=280, margin=44):
     line = lambda key, scale: " ".join(f"{across(p['step']):.1f},{down(p[key] / scale):.1f}" for p in points)
     words = lambda x, y, anchor, text: f'<text x="{x}" y="{y:.0f}" text-anchor="{anchor}">{text}</text>'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12" fill="#444">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" ',
+        'font-family="sans-serif" font-size="12" fill="#444">',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
     ]
     for share in (0, 0.25, 0.5, 0.75, 1):

@@ -5,6 +5,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 LABELS = [str(digit) for digit in range(10)]
+FLOOR = 0.02  # below the smallest step of the default quality, so that what is quiet stays apart from silence
 
 
 def frequency_order(bundle):
@@ -44,7 +45,7 @@ class Digits(nn.Module):
         real coefficient swings with the phase. Shape: [b, C, t] -> [b, 2, C, t]."""
         x = x[:, self.order]
         power = F.avg_pool1d(x * x, 3, 1, 1)
-        both = torch.cat([torch.log(torch.abs(x) + 0.1), 0.5 * torch.log(power + 0.01)], 1)
+        both = torch.cat([torch.log(torch.abs(x) + FLOOR), 0.5 * torch.log(power + FLOOR**2)], 1)
         return self.norm(both).reshape(both.shape[0], 2, x.shape[1], -1)
 
     def classify(self, picture):

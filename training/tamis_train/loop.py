@@ -14,8 +14,10 @@ class Loop:
     weights as never stopping.
     """
 
-    def __init__(self, model, steps, rate, decay, checkpoint):
+    def __init__(self, model, steps, rate, decay, checkpoint, what):
+        """`what` names what is trained on what: a checkpoint of anything else is not gone on from."""
         self.model, self.steps, self.rate, self.checkpoint = model, steps, rate, Path(checkpoint)
+        self.what = [*map(str, what), str(steps)]
         grouped = [[p for p in model.parameters() if p.dim() > 1], [p for p in model.parameters() if p.dim() < 2]]
         self.optimizer = torch.optim.AdamW(
             [{"params": grouped[0], "weight_decay": decay}, {"params": grouped[1], "weight_decay": 0.0}], lr=rate
@@ -27,7 +29,7 @@ class Loop:
         """Writes the checkpoint; a reader sees the old one or the new one whole."""
         state = {
             "model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(), "step": self.step, "seconds": self.seconds, "curve": self.curve,
+            "what": self.what, "random": torch.get_rng_state(), "step": self.step, "seconds": self.seconds, "curve": self.curve,
         }  # fmt: skip
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         draft = self.checkpoint.with_suffix(".part")
@@ -38,7 +40,10 @@ class Loop:
         """Goes on from the checkpoint, if there is one."""
         if not self.checkpoint.exists():
             return
-        state = torch.load(self.checkpoint, weights_only=False)
+        state = torch.load(self.checkpoint)
+        if state.get("what") != self.what:
+            print(f"{self.checkpoint} is of another training and will be replaced", flush=True)
+            return
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average, self.step, self.seconds, self.curve = (state[k] for k in ("average", "step", "seconds", "curve"))
@@ -51,30 +56,34 @@ class Loop:
         `loss_of_batch()` gives a loss; `accuracy(model)` is asked `marks` times, on the averaged weights.
         """
         every = max(1, self.steps // marks)
-        since, total = time.monotonic(), 0.0
+        since, losses = time.monotonic(), []
         self.model.train()
-        while self.step < self.steps and time.monotonic() < deadline:
+        while self.step < self.steps and (time.monotonic() < deadline or self.step == 0):
             for group in self.optimizer.param_groups:
-                group["lr"] = self.rate * min(1, (self.step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * self.step / self.steps))
+                group["lr"] = self.rate * self.pace()
             loss = loss_of_batch()
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             self.step += 1
             self.follow()
-            total += loss.item()
-            if self.step % every == 0 or self.step == self.steps:
+            losses.append(loss.item())
+            late = time.monotonic() >= deadline
+            if self.step % every == 0 or self.step == self.steps or late:
                 value = self.with_average(accuracy)
                 self.seconds += time.monotonic() - since
                 since = time.monotonic()
-                done = (self.step - 1) % every + 1
-                self.curve.append({"step": self.step, "loss": round(total / done, 4), "val": round(value, 4)})
-                total = 0.0
-                print(f"step {self.step}/{self.steps}  loss {self.curve[-1]['loss']:.3f}  val {value:.3f}  {self.seconds:.0f} s", flush=True)
+                point = {"step": self.step, "loss": round(sum(losses) / len(losses), 4), "val": round(value, 4)}
+                self.curve.append(point)
+                losses = []
+                words = f"loss {point['loss']:.3f}  val {value:.3f}  {self.seconds:.0f} s"
+                print(f"step {self.step}/{self.steps}  {words}", flush=True)
                 self.save()
-        self.seconds += time.monotonic() - since
-        self.save()
         return self.step >= self.steps
+
+    def pace(self):
+        """Share of the rate at this step: a short rise, then half a cosine."""
+        return min(1, (self.step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * self.step / self.steps))
 
     @torch.no_grad()
     def follow(self):

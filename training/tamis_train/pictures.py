@@ -16,7 +16,8 @@ def read_split(data, split):
 
 def read_pictures(data, paths):
     """Shape: [n, 3, h, w] u8; all of one size."""
-    return torch.stack([torch.from_numpy(np.array(Image.open(Path(data) / p).convert("RGB"))).permute(2, 0, 1) for p in paths])
+    read = lambda path: torch.from_numpy(np.array(Image.open(Path(data) / path).convert("RGB")))
+    return torch.stack([read(path).permute(2, 0, 1) for path in paths])
 
 
 def alter(x, generator):
