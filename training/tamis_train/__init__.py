@@ -1,0 +1,1 @@
+"""Training of heads: small models that read tamis' latents."""

@@ -1,0 +1,70 @@
+"""`python -m tamis_train head NAME` trains and exports a head; `python -m tamis_train card NAME` remakes its card."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from . import card, digits, export, waste
+from .bundle import Bundle
+
+HEADS = {"waste": waste, "digits": digits}
+BUNDLES = {"image": "models/rgb", "audio": "models/mono"}
+
+
+def main(words=None):
+    """Parses `words`, does it."""
+    parser = argparse.ArgumentParser(prog="python -m tamis_train", description="Trains heads for tamis.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser("head", help="train and export a head; run again to go on after a stop")
+    verb.add_argument("name", choices=HEADS)
+    verb.add_argument("--bundle", type=Path, help="bundle folder (default: models/rgb or models/mono)")
+    verb.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits/, images/, audio/")
+    verb.add_argument("--minutes", type=float, default=10, help="stop after so long, finished or not")
+    verb.add_argument("--seed", type=int, default=1)
+    verb.add_argument("--threads", type=int, default=2)
+    verb.add_argument("--steps", type=int, help="fewer or more steps than the recipe")
+    verb.add_argument("--out", type=Path, help="where head.onnx, README.md, figures.json go (default: models/NAME)")
+    verb.add_argument("--work", type=Path, help="checkpoint and prepared data (default: out/training-NAME)")
+    verb.add_argument("--fresh", action="store_true", help="forget the checkpoint")
+    verb = verbs.add_parser("card", help="remake README.md and curve.svg from figures.json")
+    verb.add_argument("name", choices=HEADS)
+    verb.add_argument("--out", type=Path)
+    args = parser.parse_args(words)
+    module, out = HEADS[args.name], args.out or Path("models") / args.name
+    if args.verb == "head":
+        head(args, module, out)
+    card.write(module, out)
+
+
+def head(args, module, out):
+    """Trains, exports, measures; writes `head.onnx` and `figures.json`."""
+    torch.set_num_threads(args.threads)
+    folder = args.bundle or Path(BUNDLES[module.KIND])
+    bundle = Bundle.load(folder)
+    if bundle.kind != module.KIND or bundle.channels < module.CHANNELS:
+        raise SystemExit(f"{folder}: {args.name} needs a bundle of kind {module.KIND} with {module.CHANNELS} channels")
+    work = args.work or Path("out") / f"training-{args.name}"
+    if args.fresh:
+        (work / "checkpoint.pt").unlink(missing_ok=True)
+    model, guesses, labels, facts = module.train(
+        bundle, args.data, args.minutes, args.seed, work, args.steps or module.STEPS
+    )
+    inputs = module.example(bundle, args.data)
+    difference = export.write(model, module, bundle, inputs, out / "head.onnx")
+    command = f"python -m tamis_train head {args.name} --minutes {args.minutes:g} --seed {args.seed}"
+    facts |= {
+        "command": command, "seed": args.seed,
+        "parameters": sum(p.numel() for p in model.parameters()), "bytes": (out / "head.onnx").stat().st_size,
+        "difference": float(f"{difference:.1e}"), "torch": torch.__version__,
+    }  # fmt: skip
+    measured = card.figures(module, bundle, guesses, labels, facts)
+    (out / "figures.json").write_text(json.dumps(measured, indent=1) + "\n")
+    at = measured["confusion"]
+    right = sum(row[i] for i, row in enumerate(at))
+    print(f"{args.name}: {right} of {len(labels)} right ({100 * right / len(labels):.1f} %), {facts['minutes']} minutes")
+
+
+if __name__ == "__main__":
+    main()
