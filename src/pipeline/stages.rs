@@ -373,12 +373,13 @@ impl Stage for Unpack {
 #[derive(Debug)]
 pub struct Decode {
     decoder: Decoder,
+    stream: u32,
 }
 
 impl Decode {
     /// Decodes the first `channels` channels.
     pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
-        Self { decoder: Decoder::new(bundle, channels) }
+        Self { decoder: Decoder::new(bundle, channels), stream: 0 }
     }
 }
 
@@ -398,14 +399,26 @@ impl Stage for Decode {
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
             let (Some(latent), Some(header)) = (&item.latent, &item.header) else { continue };
-            let before = self.decoder.filled();
+            if item.stamp.stream != self.stream {
+                self.stream = item.stamp.stream;
+                // The sound before never said its end: the packet that did is lost.
+                if let Ok(Some(rest)) = self.decoder.finish() {
+                    let steps = rest.positions();
+                    item.warnings.push(format!("the stream before lost its end, {steps} steps"));
+                }
+            }
+            let before = (self.decoder.filled(), self.decoder.left_out());
             match self.decoder.push(latent, header.layout) {
                 Ok(frame) => item.frame = Some(frame),
                 Err(e) => item.lose("decode", e),
             }
-            let silent = self.decoder.filled() - before;
+            let silent = self.decoder.filled() - before.0;
             if silent > 0 {
                 item.warnings.push(format!("{silent} time steps missing, now silence"));
+            }
+            let out = self.decoder.left_out() - before.1;
+            if out > 0 {
+                item.warnings.push(format!("{out} time steps missing, left out: too many"));
             }
         }
         Ok(())

@@ -8,8 +8,9 @@ use crate::signal::{Ends, Synthesis};
 
 /// Rows of cells that are transformed back at once.
 const STRIP: usize = 16;
-/// Longest gap in a sound that is filled with silence, in cells: a day at 44.1 kHz and 128 samples.
-const GAP: u64 = 30_000_000;
+/// Longest gap in a sound that is filled with silence, in values of all channels: five minutes of
+/// stereo at 44.1 kHz. A longer one is left out, or a few bytes could ask for any amount of memory.
+const FILL: u64 = 1 << 25;
 
 /// Decodes the latents of one stream.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Decoder {
     channels: usize,
     sound: Option<Sound>,
     filled: u64,
+    left_out: u64,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,7 @@ struct Sound {
 impl Decoder {
     /// A decoder that reads the first `channels` channels of each latent.
     pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
-        Self { bundle, channels, sound: None, filled: 0 }
+        Self { bundle, channels, sound: None, filled: 0, left_out: 0 }
     }
 
     /// Time steps of sound that were missing and became silence.
@@ -43,15 +45,20 @@ impl Decoder {
         self.filled
     }
 
+    /// Time steps of sound that were missing and were too many to become silence.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     /// Decodes a picture, or the next stretch of a sound.
     ///
     /// `layout` is the stream's: it tells gray from colour, and the sample rate. A sound comes a
     /// few cells behind its latents; where cells are missing before `latent`, silence of exactly
-    /// their length comes instead.
+    /// their length comes instead, unless there are more than [`Self::left_out`] will say.
     ///
     /// # Errors
     /// `Bundle` or `Shape` if the latent is not one of the bundle's, `Bitstream` if it goes back
-    /// in time, `Limit` if the gap before it is too long.
+    /// in time.
     pub fn push(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {
         plain::check(&self.bundle, latent)?;
         match self.bundle.kind {
@@ -98,24 +105,25 @@ impl Decoder {
         let b = Arc::clone(&self.bundle);
         let channels = self.channels.min(latent.channels);
         let (total, span) = (latent.extent[0], latent.span);
-        let fresh = || Sound {
+        let fresh = |position: u64| Sound {
             layout,
             syntheses: vec![Synthesis::new(b.levels); total],
-            position: 0,
-            wanted: 0,
-            emitted: 0,
+            position,
+            wanted: position * b.cell() as u64,
+            emitted: position * b.cell() as u64,
         };
-        let sound = self.sound.get_or_insert_with(fresh);
+        let sound = self.sound.get_or_insert_with(|| fresh(0));
         if sound.syntheses.len() != total {
             return Err(Error::shape("sound channels", sound.syntheses.len(), total));
         }
-        let gap = span.position.checked_sub(sound.position).ok_or_else(|| Error::Bitstream {
+        let mut gap = span.position.checked_sub(sound.position).ok_or_else(|| Error::Bitstream {
             offset: 0,
             reason: format!("sound goes back from cell {} to {}", sound.position, span.position),
         })?;
-        if gap > GAP {
-            let what = "gap in a sound, in cells,".into();
-            return Err(Error::Limit { what, limit: GAP, actual: gap });
+        if gap.saturating_mul((b.cell() * total) as u64) > FILL {
+            self.left_out += gap * b.cell() as u64;
+            *sound = fresh(span.position);
+            gap = 0;
         }
         let mut out = vec![Vec::new(); total];
         if gap > 0 {

@@ -121,7 +121,7 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// The error for bytes that [`sniff`] does not know.
-pub(super) fn refusal(bytes: &[u8], name: &str) -> Error {
+pub(crate) fn refusal(bytes: &[u8], name: &str) -> Error {
     const READ: &str =
         "pictures: PNG, JPEG, WebP, TIFF, BMP, PNM; sound: WAV, FLAC, Ogg Vorbis, MP3";
     if bytes.is_empty() {

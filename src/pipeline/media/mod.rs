@@ -19,6 +19,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 pub use self::audio::{read_audio, read_wav};
+pub(crate) use self::format::refusal;
 pub use self::format::{Format, Kind, sniff};
 pub use self::image::{encode_png, encode_ppm, read_image};
 pub use self::raw::{RawAudio, RawDepth, RawVideo};

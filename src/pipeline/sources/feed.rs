@@ -61,6 +61,8 @@ pub struct Feed {
     body: Body,
     /// The item before the one being read: it learns whether it is the last.
     held: Option<Item>,
+    /// What ended the input early, told after the item held.
+    failed: Option<Error>,
     ended: bool,
 }
 
@@ -121,7 +123,7 @@ impl Feed {
             }
         };
         let name = name.to_owned();
-        Ok(Self { name, index: 0, body, held: None, ended: false })
+        Ok(Self { name, index: 0, body, held: None, failed: None, ended: false })
     }
 
     /// The file or stream.
@@ -139,6 +141,9 @@ impl Feed {
     /// # Errors
     /// `Io`, `Input` or `Limit`: the rest of the input cannot be read.
     pub fn next_item(&mut self) -> Result<Option<Item>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.ended {
             return Ok(None);
         }
@@ -150,10 +155,10 @@ impl Feed {
                 Err(e) => {
                     self.ended = true;
                     return match self.held.take() {
-                        // What was read so far is whole; the error comes as an item behind it.
+                        // What was read so far is whole; the error comes behind it.
                         Some(mut held) => {
                             held.end = true;
-                            held.warnings.push(format!("{e}; the rest is missing"));
+                            self.failed = Some(e);
                             Ok(Some(held))
                         }
                         None => Err(e),
@@ -196,7 +201,8 @@ fn body(head: Vec<u8>, input: Input, name: &str, how: &Reading) -> Result<Body> 
         let input: Input = Box::new(BufReader::new(Cursor::new(head).chain(input)));
         return Ok(Body::Y4m(Y4mReader::new(input, name, limits)?));
     }
-    let format = sniff(&head);
+    // Refused before it is read: it may be endless.
+    let format = Some(sniff(&head).ok_or_else(|| media::refusal(&head, name))?);
     let steps = how.block;
     if format == Some(Format::Wav) && how.rate.is_none() {
         let input: Input = Box::new(Cursor::new(head).chain(input));
