@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// A fine sieve for camera and microphone streams.
+/// A fine sieve for camera and microphone streams: pictures and sounds become small,
+/// importance-ordered latents that may be cut anywhere, and models run on the latents.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Args {
@@ -16,8 +17,172 @@ pub struct Args {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Show the whole line on a scene and a sound made in code: no camera, no network
+    Demo(Demo),
+    /// Turn pictures and sounds into .tamis files
+    Encode(Encode),
+    /// Turn .tamis files back into pictures and sounds
+    Decode(Decode),
+    /// Say what is in a .tamis file, group by group
+    Info(Info),
+    /// Run a model on the latents of pictures, sounds or .tamis files
+    Infer(Infer),
+    /// Run the line that a config describes
+    Run(Run),
+    /// Check a config without running it
+    Check(Check),
     /// Make a codec for your sensor from a folder of its pictures or sounds, in closed form
     Fit(Fit),
+    /// Measure rate and distortion of codecs on your files
+    Eval(Eval),
+}
+
+/// `tamis demo`
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Folder to write the recording and the picture to
+    #[arg(short, long, default_value = ".")]
+    pub output: PathBuf,
+    /// Frames of the scene
+    #[arg(long, default_value_t = 150)]
+    pub frames: u64,
+    /// Print the final numbers as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How inputs without a header are to be read, and what sounds become.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Input {
+    /// Sample rate that sounds are brought to [default: their own is kept]
+    #[arg(long, value_name = "HZ")]
+    pub resample: Option<u32>,
+    /// Inputs are bare 8-bit frames: WIDTHxHEIGHT:rgb24 or WIDTHxHEIGHT:gray8
+    #[arg(long, value_name = "FORMAT", conflicts_with = "raw_audio")]
+    pub raw_video: Option<String>,
+    /// Inputs are bare samples: RATE:CHANNELS:s16le or RATE:CHANNELS:f32le
+    #[arg(long, value_name = "FORMAT")]
+    pub raw_audio: Option<String>,
+}
+
+/// `tamis encode`
+#[derive(Debug, clap::Args)]
+pub struct Encode {
+    /// Pictures, sounds, y4m; folders, patterns, or - for standard input
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// A .tamis file or - for one stream, or a folder (ending in / or existing) for a file each
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Bundle: rgb, stereo, mono, or the path of yours [default: what fits the input]
+    #[arg(long, value_name = "BUNDLE")]
+    pub codec: Option<String>,
+    /// 1 (smallest) to 100 (finest); 16 points below 75 double the step
+    #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: u8,
+    /// Channels kept: the end of one of the bundle's groups [default: all]
+    #[arg(long)]
+    pub channels: Option<usize>,
+    /// How to read the inputs.
+    #[command(flatten)]
+    pub input: Input,
+    /// Files coded at once [default: one per core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Print one JSON object per output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis decode`
+#[derive(Debug, clap::Args)]
+pub struct Decode {
+    /// .tamis files, folders, patterns, or - for standard input
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// A .png, .ppm or .wav, - for standard output, or a folder (ending in / or existing)
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Bundle, if the one that made the files is not among the shipped
+    #[arg(long, value_name = "BUNDLE")]
+    pub codec: Option<String>,
+    /// Decode the first channels only
+    #[arg(long, conflicts_with = "groups")]
+    pub channels: Option<usize>,
+    /// Decode the first groups only
+    #[arg(long)]
+    pub groups: Option<usize>,
+    /// Use the bundle's linear inverse; today every bundle has only that
+    #[arg(long)]
+    pub preview: bool,
+    /// Write sounds as 32-bit float instead of 16-bit
+    #[arg(long)]
+    pub float: bool,
+    /// Write pictures in a folder as PPM instead of PNG
+    #[arg(long)]
+    pub ppm: bool,
+    /// Files decoded at once [default: one per core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Print one JSON object per input
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis info`
+#[derive(Debug, clap::Args)]
+pub struct Info {
+    /// A .tamis file, or - for standard input
+    pub input: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis infer`
+#[derive(Debug, clap::Args)]
+pub struct Infer {
+    /// Pictures, sounds or .tamis files; folders, patterns, or - for standard input
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Head: waste, digits, or the path of an ONNX file
+    #[arg(long)]
+    pub head: String,
+    /// Bundle, if the head's own is not among the shipped
+    #[arg(long, value_name = "BUNDLE")]
+    pub codec: Option<String>,
+    /// Quality at which pictures and sounds are coded first
+    #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: u8,
+    /// Read the first channels only: the end of one of the bundle's groups
+    #[arg(long)]
+    pub channels: Option<usize>,
+    /// How to read the inputs.
+    #[command(flatten)]
+    pub input: Input,
+    /// Print one JSON object per prediction
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis run`
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// The config
+    pub config: PathBuf,
+    /// Print the final report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis check`
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// The config
+    pub config: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tamis fit`
@@ -48,6 +213,29 @@ pub struct Fit {
     #[arg(long, default_value = "")]
     pub licence: String,
     /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis eval`
+#[derive(Debug, clap::Args)]
+pub struct Eval {
+    /// Pictures or sounds, folders of them, or patterns
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Bundles, with commas between them [default: what fits the first input]
+    #[arg(long, value_name = "BUNDLES", value_delimiter = ',')]
+    pub codec: Vec<String>,
+    /// Qualities, with commas between them
+    #[arg(long, value_delimiter = ',', default_value = "25,40,50,60,75,85,95", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: Vec<u8>,
+    /// Channels kept: the end of one of the bundle's groups [default: all]
+    #[arg(long)]
+    pub channels: Option<usize>,
+    /// Write the mean curve to this SVG
+    #[arg(short, long)]
+    pub output: Option<PathBuf>,
+    /// Print one JSON object per file and quality, and per mean
     #[arg(long)]
     pub json: bool,
 }

@@ -1,55 +1,109 @@
-//! Paths from what was typed: files, folders, patterns.
+//! Paths from what was typed: inputs found, outputs chosen, progress shown.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::args::Input;
+use crate::codec::Layout;
 use crate::error::{Error, Result};
+use crate::pipeline::media::RawDepth;
+use crate::pipeline::sources::{Found, Raw, Reading};
 
-/// Every file that `inputs` name: files as they are, folders with all below them in name order,
-/// patterns expanded. Hidden files and folders in folders are passed over.
-///
-/// # Errors
-/// `Io` if a path does not exist or a pattern matches nothing.
-pub fn expand(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for input in inputs {
-        if input.is_dir() {
-            walk(input, &mut files)?;
-        } else if input.exists() || input.as_os_str() == "-" {
-            files.push(input.clone());
-        } else {
-            let before = files.len();
-            let pattern = input.to_string_lossy();
-            let matches = glob::glob(&pattern).map_err(|e| Error::config(&pattern, e))?;
-            for path in matches.flatten() {
-                if path.is_dir() { walk(&path, &mut files)? } else { files.push(path) }
-            }
-            if files.len() == before {
-                return Err(Error::io(input, std::io::ErrorKind::NotFound.into()));
-            }
-        }
-    }
-    Ok(files)
+/// Whether an output that was typed means a folder.
+pub fn is_folder(output: &Path) -> bool {
+    let typed = output.to_string_lossy();
+    output.is_dir() || typed.ends_with('/') || typed.ends_with(std::path::MAIN_SEPARATOR)
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
-    paths.sort();
-    for path in paths {
-        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        if hidden {
-            continue;
-        }
-        // A link to a folder is not followed: it may lead back up.
-        if path.is_dir() && !path.is_symlink() {
-            walk(&path, files)?;
-        } else if path.is_file() {
-            files.push(path);
-        }
+/// Paths below an output folder, without ending: one for each input, no two alike.
+pub fn outputs(found: &[Found]) -> Vec<PathBuf> {
+    let short = |f: &Found| match f.below.as_os_str().to_str() {
+        Some("-") => PathBuf::from("stdin"),
+        _ => f.below.with_extension(""),
+    };
+    let mut counts: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for f in found {
+        *counts.entry(short(f)).or_default() += 1;
     }
-    Ok(())
+    let mut seen: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    found
+        .iter()
+        .map(|f| {
+            // Two inputs of one name keep their endings; if that is not enough, they are counted.
+            let name = if counts[&short(f)] > 1 { f.below.clone() } else { short(f) };
+            let n = seen.entry(name.clone()).or_default();
+            *n += 1;
+            if *n == 1 { name } else { PathBuf::from(format!("{}-{n}", name.display())) }
+        })
+        .collect()
+}
+
+/// Path with `ending` behind whatever its name is.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    PathBuf::from(format!("{}.{ending}", path.display()))
+}
+
+/// Makes the folder that a file will stand in.
+///
+/// # Errors
+/// `Io` if it cannot be made.
+pub fn make_folder_of(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How inputs are read, from what was typed.
+///
+/// # Errors
+/// `Config` if a raw format cannot be read.
+pub fn reading(typed: &Input) -> Result<Reading> {
+    let mut reading = Reading { rate: typed.resample, ..Reading::default() };
+    if let Some(format) = &typed.raw_video {
+        reading.raw = Some(raw_video(format).ok_or_else(|| {
+            let reason = format!("{format:?} is not like 640x480:rgb24 or 640x480:gray8");
+            Error::config("--raw-video", reason)
+        })?);
+    }
+    if let Some(format) = &typed.raw_audio {
+        reading.raw = Some(raw_audio(format).ok_or_else(|| {
+            let reason = format!("{format:?} is not like 44100:2:s16le or 8000:1:f32le");
+            Error::config("--raw-audio", reason)
+        })?);
+    }
+    if typed.resample == Some(0) {
+        return Err(Error::config("--resample", "0 Hz is no sample rate"));
+    }
+    Ok(reading)
+}
+
+/// Reads `WIDTHxHEIGHT:rgb24`.
+pub fn raw_video(format: &str) -> Option<Raw> {
+    let (size, pixel) = format.split_once(':')?;
+    let (width, height) = size.split_once('x')?;
+    let layout = match pixel {
+        "rgb24" => Layout::Rgb,
+        "gray8" => Layout::Gray,
+        _ => return None,
+    };
+    Some(Raw::Video(layout, [height.parse().ok()?, width.parse().ok()?]))
+}
+
+/// Reads `RATE:CHANNELS:s16le`.
+pub fn raw_audio(format: &str) -> Option<Raw> {
+    let mut parts = format.split(':');
+    let (rate, channels) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let depth = match parts.next()? {
+        "s16le" => RawDepth::S16le,
+        "f32le" => RawDepth::F32le,
+        _ => return None,
+    };
+    parts.next().is_none().then_some(Raw::Audio { depth, rate, channels })
 }
 
 /// A bar on stderr when that is a terminal, else nothing.
@@ -59,4 +113,27 @@ pub fn progress(len: u64, what: &'static str) -> ProgressBar {
         bar.set_style(style);
     }
     bar.with_message(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_never_collide() {
+        let found: Vec<Found> = ["a.png", "a.jpg", "b.png", "d/a.png", "c", "a.png"]
+            .iter()
+            .map(|p| Found { path: p.into(), below: p.into() })
+            .collect();
+        let names: Vec<String> = outputs(&found).iter().map(|p| p.display().to_string()).collect();
+        assert_eq!(names, ["a.png", "a.jpg", "b", "d/a", "c", "a.png-2"]);
+    }
+
+    #[test]
+    fn raw_formats() {
+        assert_eq!(raw_video("4x3:rgb24"), Some(Raw::Video(Layout::Rgb, [3, 4])));
+        assert_eq!(raw_video("4x3:yuv"), None);
+        assert!(raw_audio("8000:1:f32le").is_some());
+        assert_eq!(raw_audio("8000:1:f32le:9"), None);
+    }
 }

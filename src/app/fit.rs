@@ -11,6 +11,7 @@ use crate::codec::{Card, Frame, Kind, Layout, Samples};
 use crate::error::{Error, Result};
 use crate::lab::{Fit, fit};
 use crate::pipeline::media;
+use crate::pipeline::sources::find_files;
 
 /// Fewest pictures a fit can be trusted on; audio.md section 8 found ten too few.
 const FEW_PICTURES: usize = 50;
@@ -18,7 +19,7 @@ const FEW_PICTURES: usize = 50;
 const FEW_SECONDS: f64 = 30.0;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
-    let paths = files::expand(&typed.inputs)?;
+    let paths: Vec<PathBuf> = find_files(&typed.inputs)?.into_iter().map(|f| f.path).collect();
     let limits = media::Limits::default();
     let bar = files::progress(paths.len() as u64, "looking");
     // Kind, channels and length of each file; the unreadable are named.
@@ -141,7 +142,9 @@ fn choose<'a>(
 
 fn warn_if_few(kind: Kind, files: usize, seconds: f64) {
     if kind == Kind::Image && files < FEW_PICTURES {
-        eprintln!("tamis: {files} pictures are few; a fit on under {FEW_PICTURES} may lose to `rgb`");
+        eprintln!(
+            "tamis: {files} pictures are few; a fit on under {FEW_PICTURES} may lose to `rgb`"
+        );
     }
     if kind == Kind::Audio && seconds < FEW_SECONDS {
         eprintln!("tamis: {seconds:.0} s of sound are few; fit on {FEW_SECONDS:.0} s at least");

@@ -4,15 +4,26 @@
 //! 65 bad data, 66 no input, 78 config.
 
 mod args;
+mod codecs;
+mod decode;
+mod demo;
+mod encode;
+mod eval;
 mod files;
 mod fit;
+mod infer;
+mod info;
+mod run;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 
 use self::args::{Args, Verb};
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::pipeline::{Item, Report};
 
 /// What a verb that did not fail reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +38,7 @@ pub fn main() -> ExitCode {
     match run(args) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::WithLosses) => ExitCode::from(3),
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("tamis: {e:#}");
             ExitCode::from(exit_code(&e))
@@ -36,7 +48,15 @@ pub fn main() -> ExitCode {
 
 fn run(args: Args) -> anyhow::Result<Outcome> {
     match args.verb {
+        Verb::Demo(a) => demo::run(&a),
+        Verb::Encode(a) => encode::run(&a),
+        Verb::Decode(a) => decode::run(&a),
+        Verb::Info(a) => info::run(&a),
+        Verb::Infer(a) => infer::run(&a),
+        Verb::Run(a) => run::run(&a),
+        Verb::Check(a) => run::check(&a),
         Verb::Fit(a) => fit::run(&a),
+        Verb::Eval(a) => eval::run(&a),
     }
 }
 
@@ -45,7 +65,55 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
         Some(Error::Input { .. } | Error::Bitstream { .. } | Error::Limit { .. }) => 65,
         Some(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => 66,
+        Some(Error::Config { at, .. }) if at.starts_with("--") => 2,
         Some(Error::Config { .. }) => 78,
         _ => 1,
     }
+}
+
+/// Whoever read our output has seen enough: `tamis ... | head` is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<Error>(),
+        Some(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Prints a line of data.
+fn print_line(line: impl std::fmt::Display) -> Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{line}").map_err(|e| Error::io("stdout", e))
+}
+
+/// A flag that the signals that ask to stop set; what is in flight is still delivered.
+fn stop_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        // A second signal ends the process at once, for lines that wait on a silent source.
+        let again = signal_hook::flag::register_conditional_shutdown(signal, 1, flag.clone());
+        let first = again.and_then(|_| signal_hook::flag::register(signal, flag.clone()));
+        if let Err(e) = first {
+            eprintln!("tamis: signal {signal} will not drain the line: {e}");
+        }
+    }
+    flag
+}
+
+/// Says on stderr what was odd about an item, or why it is gone.
+fn tell(item: &Item) {
+    for warning in &item.warnings {
+        eprintln!("tamis: {}: {warning}", item.name);
+    }
+    if let Some(crate::pipeline::Gone::Lost(_, why)) = &item.gone {
+        eprintln!("tamis: {}: {why}", item.name);
+    }
+}
+
+/// The outcome of a report: losses if any item was lost.
+fn outcome(report: &Report) -> Outcome {
+    if report.lost_count() > 0 { Outcome::WithLosses } else { Outcome::Done }
+}
+
+/// The error of a report in which nothing at all came through but losses.
+fn nothing_came_through(report: &Report) -> Option<Error> {
+    let (name, why) = report.lost_names.first()?;
+    (report.delivered == 0).then(|| Error::input(name, why))
 }

@@ -18,8 +18,6 @@ pub struct StreamHeader {
     pub layout: Layout,
     /// Channels of the frames.
     pub channels: usize,
-    /// Frames per 1000 seconds of a picture stream; 0 for stills and for sound.
-    pub frames_per_1000_s: u32,
     /// The codec that made the latents.
     pub codec: CodecId,
     /// The entropy tables that code them.
@@ -43,7 +41,6 @@ impl StreamHeader {
             stream: first.stream,
             layout,
             channels,
-            frames_per_1000_s: 0,
             codec: bundle.codec_id(),
             tables: bundle.tables_id(),
             groups: bundle.groups.clone(),
@@ -65,14 +62,13 @@ impl StreamHeader {
     pub(super) fn write(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         put_varint(&mut out, u64::from(self.stream));
-        let (layout, rate) = match self.layout {
-            Layout::Gray => (0, self.frames_per_1000_s),
-            Layout::Rgb => (1, self.frames_per_1000_s),
-            Layout::Audio { rate } => (2, rate),
-        };
-        out.push(layout);
+        out.push(match self.layout {
+            Layout::Gray => 0,
+            Layout::Rgb => 1,
+            Layout::Audio { .. } => 2,
+        });
         put_varint(&mut out, self.channels as u64);
-        put_varint(&mut out, u64::from(rate));
+        put_varint(&mut out, u64::from(self.rate()));
         out.extend_from_slice(&self.codec.0);
         out.extend_from_slice(&self.tables.0);
         out.push(self.groups.len() as u8);
@@ -120,20 +116,7 @@ impl StreamHeader {
         let boot = c.varint()?;
         let (bundle, device) = (c.text()?, c.text()?);
         c.end()?;
-        let frames_per_1000_s = if matches!(layout, Layout::Audio { .. }) { 0 } else { rate };
-        Ok(Self {
-            stream,
-            layout,
-            channels,
-            frames_per_1000_s,
-            codec,
-            tables,
-            groups,
-            utc,
-            boot,
-            bundle,
-            device,
-        })
+        Ok(Self { stream, layout, channels, codec, tables, groups, utc, boot, bundle, device })
     }
 }
 

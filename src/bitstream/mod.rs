@@ -15,7 +15,7 @@
 //! Varints hold 7 bits a byte, low bits first, the high bit set on all but the last.
 //!
 //! Header head: version (1 byte, 1), stream (varint), layout (1 byte: 0 gray, 1 RGB, 2 sound), channels of the frame
-//! (varint), rate (varint; samples per second, or frames per 1000 seconds, 0 for stills), codec id (8 bytes),
+//! (varint), rate (varint; samples per second of sound, 0 for pictures), codec id (8 bytes),
 //! tables id (8 bytes), groups (1 byte) and their ends (varints), wall clock at capture time 0 (varint,
 //! microseconds since 1970, 0 if unknown), boot id (varint), bundle name and device (each a length byte and UTF-8).
 //! It opens the stream and may be repeated anywhere.

@@ -1,4 +1,18 @@
-//! The line: sources, stages, sinks, one loop.
+//! The line: Source, stages, sinks, one loop.
+//!
+//! A pipeline is a line, not a graph: one [`Item`] travels down it, and stages add parts to it. A
+//! batch is a stream that ends; files and cameras run through the same loop.
 
+pub mod config;
+mod hint;
+mod item;
+mod line;
 pub mod media;
+pub mod sinks;
 pub mod sources;
+pub mod stages;
+mod stats;
+
+pub use item::{Gone, Item, Parts};
+pub use line::{Pipeline, Sink, Source, Stage};
+pub use stats::Report;

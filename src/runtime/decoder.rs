@@ -73,8 +73,7 @@ impl Decoder {
         let (height, width) = (latent.extent[0], latent.extent[1]);
         let strip = if b.ends == Ends::Periodic { latent.grid[0].max(1) } else { STRIP };
         let gray = layout == Layout::Gray && b.inputs == 3;
-        let mut samples =
-            Vec::with_capacity(height * width * if gray { 1 } else { b.inputs });
+        let mut samples = Vec::with_capacity(height * width * if gray { 1 } else { b.inputs });
         for top in (0..latent.grid[0]).step_by(strip) {
             let rows = top..(top + strip).min(latent.grid[0]);
             let lines = (rows.end * b.cell()).min(height) - top * b.cell();

@@ -27,7 +27,10 @@ const BUNDLES: [(&str, &str, &[u8]); 3] = [
 ];
 
 /// Name, `head.onnx`.
-const HEADS: [(&str, &[u8]); 0] = [];
+const HEADS: [(&str, &[u8]); 2] = [
+    ("waste", include_bytes!("../../models/waste/head.onnx")),
+    ("digits", include_bytes!("../../models/digits/head.onnx")),
+];
 
 /// Names of the bundles inside the binary.
 pub fn shipped_bundles() -> impl Iterator<Item = &'static str> {
@@ -44,7 +47,7 @@ pub fn shipped_heads() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// `Bundle` if there is none or it is damaged.
 pub fn find_bundle(name: &str) -> Result<Bundle> {
-    if let Some(folder) = find(name, "codec.toml") {
+    if let Some(folder) = given(name, "codec.toml").or_else(|| installed(name, "codec.toml")) {
         return Bundle::open(&folder);
     }
     match BUNDLES.iter().find(|b| b.0 == name) {
@@ -58,7 +61,8 @@ pub fn find_bundle(name: &str) -> Result<Bundle> {
 /// # Errors
 /// `Bundle` if none has this codec.
 pub fn find_codec(codec: CodecId, name: &str) -> Result<Bundle> {
-    let named = if name.is_empty() { None } else { find_bundle(name).ok() };
+    // The name comes from a stream, so it is never taken as a path.
+    let named = installed(name, "codec.toml").and_then(|folder| Bundle::open(&folder).ok());
     let shipped = BUNDLES.iter().filter_map(|(n, m, w)| Bundle::from_files(n, m, w).ok());
     named.into_iter().chain(shipped).find(|b| b.codec_id() == codec).ok_or_else(|| {
         let reason = format!(
@@ -78,7 +82,7 @@ pub fn find_head(name: &str) -> Result<Head> {
     if path.is_file() {
         return Head::open(path);
     }
-    if let Some(folder) = find(name, "head.onnx") {
+    if let Some(folder) = given(name, "head.onnx").or_else(|| installed(name, "head.onnx")) {
         return Head::open(&folder.join("head.onnx"));
     }
     match HEADS.iter().find(|h| h.0 == name) {
@@ -87,11 +91,17 @@ pub fn find_head(name: &str) -> Result<Head> {
     }
 }
 
-/// The folder with `file` in it that `name` means.
-fn find(name: &str, file: &str) -> Option<PathBuf> {
-    let given = PathBuf::from(name);
-    if given.components().count() > 1 || given.is_absolute() {
-        return given.join(file).is_file().then_some(given);
+/// The folder at the path `name`, if `file` is in it.
+fn given(name: &str, file: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(name);
+    folder.join(file).is_file().then_some(folder)
+}
+
+/// The folder called `name` among the places for models, if `file` is in it.
+fn installed(name: &str, file: &str) -> Option<PathBuf> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(plain) {
+        return None;
     }
     let beside = std::env::current_exe().ok().and_then(|p| Some(p.parent()?.join("models")));
     let set = std::env::var_os("TAMIS_MODELS").map(PathBuf::from);
@@ -99,7 +109,6 @@ fn find(name: &str, file: &str) -> Option<PathBuf> {
         .into_iter()
         .flatten()
         .map(|folder| folder.join(name))
-        .chain(std::iter::once(given))
         .find(|folder| folder.join(file).is_file())
 }
 

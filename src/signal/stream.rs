@@ -231,8 +231,8 @@ impl Synthesis {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ends, PacketTransform};
     use super::*;
+    use crate::signal::{Ends, PacketTransform};
 
     fn noise(len: usize) -> Vec<f32> {
         let mut state = 1u32;

@@ -153,9 +153,17 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
     let rest = limits.bytes.saturating_sub(bytes.len() as u64).saturating_add(1);
     file.take(rest).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
     limits.check_bytes(&name, bytes.len() as u64)?;
-    match found.kind() {
-        Kind::Image => read_image(&bytes, &name, limits),
-        Kind::Audio => read_audio(&bytes, &name, limits),
+    read_bytes(&bytes, &name, limits)
+}
+
+/// Reads a picture or a sound that stands in memory.
+///
+/// # Errors
+/// `Input` if it is damaged or of no known format, `Limit` if it is too large.
+pub fn read_bytes(bytes: &[u8], name: &str, limits: &Limits) -> Result<Decoded> {
+    match sniff(bytes).ok_or_else(|| format::refusal(bytes, name))?.kind() {
+        Kind::Image => read_image(bytes, name, limits),
+        Kind::Audio => read_audio(bytes, name, limits),
     }
 }
 

@@ -183,6 +183,11 @@ impl<R: Read> Y4mReader<R> {
         self.paint().map(Some)
     }
 
+    /// Capture time of the frame read last, since the start of the stream.
+    pub fn time_of_last(&self) -> Duration {
+        self.header.time(self.index.saturating_sub(1))
+    }
+
     /// What was left out at the end of the stream, if anything.
     pub fn lost(&self) -> Option<&str> {
         self.lost.as_deref()

@@ -1,3 +1,13 @@
-//! Where items come from.
+//! Where items come from: files and folders, standard input, scenes made in code.
 
+mod feed;
+mod files;
+mod find;
+mod made;
+mod packets;
 pub mod synthetic;
+
+pub use feed::{Feed, Raw, Reading};
+pub use files::Files;
+pub use find::{Found, find_files};
+pub use made::{SceneSource, ToneSource};

@@ -1,0 +1,46 @@
+//! Which bundle codes what.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::codec::{Bundle, Layout};
+use crate::error::Result;
+use crate::runtime::find_bundle;
+
+/// The bundle that was asked for, or the shipped ones, each opened once.
+#[derive(Debug, Default)]
+pub struct Codecs {
+    asked: Option<Arc<Bundle>>,
+    shipped: [OnceLock<Arc<Bundle>>; 3],
+}
+
+impl Codecs {
+    /// Opens the bundle that was asked for.
+    ///
+    /// # Errors
+    /// `Bundle` if there is none of this name.
+    pub fn new(asked: Option<&str>) -> Result<Self> {
+        let asked = asked.map(find_bundle).transpose()?.map(Arc::new);
+        Ok(Self { asked, ..Self::default() })
+    }
+
+    /// The bundle asked for, else the shipped one that fits: `rgb` for pictures, `stereo` for
+    /// pairs of sound channels, `mono` for any other number.
+    ///
+    /// # Errors
+    /// `Bundle` if a shipped bundle is shadowed by a damaged one.
+    pub fn fit(&self, layout: Layout, channels: usize) -> Result<Arc<Bundle>> {
+        if let Some(bundle) = &self.asked {
+            return Ok(Arc::clone(bundle));
+        }
+        let (slot, name) = match layout {
+            Layout::Gray | Layout::Rgb => (0, "rgb"),
+            Layout::Audio { .. } if channels % 2 == 0 => (1, "stereo"),
+            Layout::Audio { .. } => (2, "mono"),
+        };
+        if let Some(bundle) = self.shipped[slot].get() {
+            return Ok(Arc::clone(bundle));
+        }
+        let bundle = Arc::new(find_bundle(name)?);
+        Ok(Arc::clone(self.shipped[slot].get_or_init(|| bundle)))
+    }
+}

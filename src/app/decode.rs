@@ -1,0 +1,136 @@
+//! `tamis decode`: `.tamis` to pictures and sounds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::args::Decode as Typed;
+use super::{Outcome, files, nothing_came_through, outcome, print_line, stop_flag, tell};
+use crate::bitstream::{Limits, StreamHeader};
+use crate::codec::Bundle;
+use crate::error::{Error, Result};
+use crate::pipeline::media::WavDepth;
+use crate::pipeline::sinks::{Frames, Picture};
+use crate::pipeline::sources::Files;
+use crate::pipeline::sources::find_files;
+use crate::pipeline::stages::{Decode, Unpack};
+use crate::pipeline::{Pipeline, Report, Sink};
+use crate::runtime::{find_bundle, find_codec};
+
+/// Packets unpacked at once when they are waiting.
+const BATCH: usize = 8;
+
+pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let found = find_files(&typed.inputs)?;
+    if found.is_empty() {
+        return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
+    }
+    if let Some(threads) = typed.threads {
+        // Fails only if a pool exists already, and none does this early.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
+    }
+    let folder = files::is_folder(&typed.output);
+    if !folder && found.len() > 1 {
+        let reason = format!("{} inputs need a folder, as in `-o out/`", found.len());
+        return Err(Error::config("--output", reason).into());
+    }
+    let outputs = files::outputs(&found);
+    let stop = stop_flag();
+    let bar = files::progress(found.len() as u64, "decoding");
+    let results: Vec<Result<Report>> = found
+        .par_iter()
+        .zip(&outputs)
+        .map(|(input, name)| {
+            let done = sink(typed, folder, name).and_then(|s| decode(typed, &input.path, s, &stop));
+            bar.inc(1);
+            done
+        })
+        .collect();
+    bar.finish_and_clear();
+    let mut all = Outcome::Done;
+    for (input, result) in found.iter().zip(results) {
+        let failed = match result {
+            Ok(report) => {
+                if outcome(&report) == Outcome::WithLosses || report.warnings > 0 {
+                    all = Outcome::WithLosses;
+                }
+                if typed.json {
+                    let line = json!({
+                        "path": input.path, "frames": report.delivered, "lost": report.lost_count(),
+                        "warnings": report.warnings,
+                    });
+                    // Data may go to stdout; then the report goes to stderr.
+                    if typed.output.as_os_str() == "-" {
+                        eprintln!("{line}")
+                    } else {
+                        print_line(line)?
+                    }
+                }
+                nothing_came_through(&report)
+            }
+            Err(e) => Some(e),
+        };
+        if let Some(error) = failed {
+            if found.len() == 1 {
+                return Err(error.into());
+            }
+            all = Outcome::WithLosses;
+            eprintln!("tamis: {error}");
+            if typed.json {
+                print_line(json!({ "path": input.path, "error": error.to_string() }))?;
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn sink(typed: &Typed, folder: bool, name: &Path) -> Result<Frames> {
+    let depth = if typed.float { WavDepth::F32 } else { WavDepth::I16 };
+    if typed.output.as_os_str() == "-" {
+        return Ok(Frames::stdout(depth));
+    }
+    if !folder {
+        files::make_folder_of(&typed.output)?;
+        return Ok(Frames::file(&typed.output, depth));
+    }
+    let whole = typed.output.join(name);
+    files::make_folder_of(&whole)?;
+    let picture = if typed.ppm { Picture::Ppm } else { Picture::Png };
+    let parent = whole.parent().map(Path::to_path_buf).unwrap_or_default();
+    let stem = whole.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Frames::folder(parent, &stem, picture, depth))
+}
+
+fn decode(typed: &Typed, input: &Path, sink: Frames, stop: &AtomicBool) -> Result<Report> {
+    let mut source = Files::packets(vec![PathBuf::from(input)]);
+    let header = source.peek()?.and_then(|i| i.header.clone());
+    // Without a readable packet any bundle will do: the line only counts what was lost.
+    let bundle = bundle_of(typed.codec.as_deref(), header.as_ref())?;
+    let channels = match typed.groups {
+        Some(0) => return Err(Error::config("--groups", "0; at least 1 is needed")),
+        Some(n) => bundle.groups[n.min(bundle.groups.len()) - 1],
+        None => typed.channels.unwrap_or(bundle.channels()),
+    };
+    let line = Pipeline::new(
+        Box::new(source),
+        vec![
+            Box::new(Unpack::new(bundle.clone(), Limits::default())),
+            Box::new(Decode::new(bundle, channels)),
+        ],
+        vec![Box::new(sink) as Box<dyn Sink>],
+        BATCH,
+    )?;
+    line.run(stop, |_, item| tell(item))
+}
+
+/// The bundle for a stream: the one asked for, else the one its header names.
+pub fn bundle_of(asked: Option<&str>, header: Option<&StreamHeader>) -> Result<Arc<Bundle>> {
+    Ok(Arc::new(match (asked, header) {
+        (Some(name), _) => find_bundle(name)?,
+        (None, Some(header)) => find_codec(header.codec, &header.bundle)?,
+        (None, None) => find_bundle("rgb")?,
+    }))
+}

@@ -1,0 +1,239 @@
+//! `tamis encode`: pictures and sounds to `.tamis`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::args::Encode as Typed;
+use super::codecs::Codecs;
+use super::files;
+use super::{Outcome, nothing_came_through, outcome, print_line, stop_flag, tell};
+use crate::codec::{Layout, Quality};
+use crate::error::{Error, Result};
+use crate::pipeline::sinks::Container;
+use crate::pipeline::sources::find_files;
+use crate::pipeline::sources::{Files, Found, Reading};
+use crate::pipeline::stages::{Encode, Pack};
+use crate::pipeline::{Pipeline, Report};
+
+/// Frames coded at once when they are waiting.
+const BATCH: usize = 8;
+
+pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let found = find_files(&typed.inputs)?;
+    if found.is_empty() {
+        return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
+    }
+    if let Some(threads) = typed.threads {
+        // Fails only if a pool exists already, and none does this early.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
+    }
+    let job = Job {
+        codecs: Codecs::new(typed.codec.as_deref())?,
+        reading: files::reading(&typed.input)?,
+        quality: Quality::new(typed.quality)?,
+        channels: typed.channels,
+    };
+    let stop = stop_flag();
+    if !files::is_folder(&typed.output) {
+        let paths = found.into_iter().map(|f| f.path).collect();
+        let coded = job.encode(paths, &typed.output, &stop)?;
+        if let Some(error) = nothing_came_through(&coded.report) {
+            return Err(error.into());
+        }
+        let to_stdout = typed.output.as_os_str() == "-";
+        say(typed.json, to_stdout, &coded.json(&typed.output), &coded.words(&typed.output))?;
+        return Ok(outcome(&coded.report));
+    }
+    let bar = files::progress(found.len() as u64, "encoding");
+    let single = found.len() == 1;
+    let jobs: Vec<(Found, PathBuf)> = {
+        let outputs = files::outputs(&found);
+        let place = |o: PathBuf| files::with_ending(&typed.output.join(o), "tamis");
+        found.into_iter().zip(outputs.into_iter().map(place)).collect()
+    };
+    let results: Vec<Result<Coded>> = jobs
+        .par_iter()
+        .map(|(input, output)| {
+            let coded = files::make_folder_of(output)
+                .and_then(|()| job.encode(vec![input.path.clone()], output, &stop))
+                .and_then(|coded| match nothing_came_through(&coded.report) {
+                    Some(error) => {
+                        // Nothing is better than a recording of nothing.
+                        let _ = std::fs::remove_file(output);
+                        Err(error)
+                    }
+                    None => Ok(coded),
+                });
+            bar.inc(1);
+            coded
+        })
+        .collect();
+    bar.finish_and_clear();
+    let mut all = Outcome::Done;
+    for ((input, output), result) in jobs.iter().zip(results) {
+        match result {
+            Ok(coded) => {
+                say(typed.json, false, &coded.json(output), &coded.words(output))?;
+                if outcome(&coded.report) == Outcome::WithLosses {
+                    all = Outcome::WithLosses;
+                }
+            }
+            Err(e) if single => return Err(e.into()),
+            Err(e) => {
+                all = Outcome::WithLosses;
+                if typed.json {
+                    print_line(json!({ "path": input.path, "error": e.to_string() }))?;
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// One line about an output: on stdout, or on stderr if the data itself goes to stdout.
+fn say(as_json: bool, to_stdout: bool, json: &Value, words: &str) -> Result<()> {
+    let line = if as_json { json.to_string() } else { words.to_owned() };
+    if to_stdout {
+        eprintln!("{line}");
+        Ok(())
+    } else {
+        print_line(line)
+    }
+}
+
+/// What all outputs have in common.
+struct Job {
+    codecs: Codecs,
+    reading: Reading,
+    quality: Quality,
+    channels: Option<usize>,
+}
+
+/// What became of one output.
+struct Coded {
+    report: Report,
+    first_input: PathBuf,
+    bundle: String,
+    codec: String,
+    quality: u8,
+    layout: Layout,
+    resampled: bool,
+    bytes: u64,
+    /// Pixels, or time steps times channels.
+    samples: u64,
+    seconds: f64,
+}
+
+impl Job {
+    fn encode(&self, paths: Vec<PathBuf>, output: &Path, stop: &AtomicBool) -> Result<Coded> {
+        let start = Instant::now();
+        let first_input = paths[0].clone();
+        let mut source = Files::new(paths, self.reading.clone());
+        let frame = source.peek()?.and_then(|i| i.frame.as_ref());
+        let (layout, channels) = frame.map_or((Layout::Rgb, 3), |f| (f.layout, f.channels));
+        let bundle = self.codecs.fit(layout, channels)?;
+        let kept = self.channels.unwrap_or(bundle.channels());
+        let encode = Encode::new(bundle.clone(), kept, self.quality)
+            .map_err(|e| Error::config("--channels", e))?;
+        let (out, counter) = open(output)?;
+        let line = Pipeline::new(
+            Box::new(source),
+            vec![Box::new(encode), Box::new(Pack::new(bundle.clone()))],
+            vec![Box::new(Container::new(out, output))],
+            BATCH,
+        )?;
+        let report = line.run(stop, |_, item| tell(item))?;
+        let seconds = start.elapsed().as_secs_f64();
+        let bytes = counter.load(std::sync::atomic::Ordering::Relaxed);
+        Ok(Coded {
+            samples: report.positions,
+            report,
+            first_input,
+            bundle: bundle.card.name.clone(),
+            codec: bundle.codec_id().to_string(),
+            quality: self.quality.value(),
+            layout,
+            resampled: self.reading.rate.is_some(),
+            bytes,
+            seconds,
+        })
+    }
+}
+
+impl Coded {
+    fn rate(&self) -> u32 {
+        match self.layout {
+            Layout::Audio { rate } => rate,
+            _ => 0,
+        }
+    }
+
+    /// Bits per pixel or per sample value.
+    fn bits(&self) -> f64 {
+        if self.samples == 0 { 0.0 } else { self.bytes as f64 * 8.0 / self.samples as f64 }
+    }
+
+    fn json(&self, output: &Path) -> Value {
+        let unit = if self.rate() > 0 { "bits_per_sample" } else { "bpp" };
+        let mut fields = json!({
+            "path": self.first_input, "output": output, "bundle": self.bundle, "codec": self.codec,
+            "quality": self.quality, "frames": self.report.delivered,
+            "lost": self.report.lost_count(), "bytes": self.bytes, unit: self.bits(),
+            "seconds": self.seconds,
+        });
+        if self.rate() > 0 {
+            fields["rate"] = self.rate().into();
+            fields["resampled"] = self.resampled.into();
+        }
+        fields
+    }
+
+    fn words(&self, output: &Path) -> String {
+        let (bytes, bits, bundle) = (self.bytes, self.bits(), &self.bundle);
+        let what = match (self.rate(), self.resampled) {
+            (0, _) => format!("{} pictures, {bits:.3} bits per pixel", self.report.delivered),
+            (rate, false) => format!("{bits:.3} bits per sample, kept at {rate} Hz"),
+            (rate, true) => format!("{bits:.3} bits per sample, resampled to {rate} Hz"),
+        };
+        let quality = self.quality;
+        format!("{}: {bytes} bytes, {what}, {bundle} at quality {quality}", output.display())
+    }
+}
+
+/// A writer that counts what goes through it.
+struct Counting<W> {
+    out: W,
+    count: std::sync::Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.out.write(bytes)?;
+        self.count.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+type Output = Counting<Box<dyn Write + Send>>;
+
+fn open(output: &Path) -> Result<(Output, std::sync::Arc<std::sync::atomic::AtomicU64>)> {
+    let out: Box<dyn Write + Send> = if output.as_os_str() == "-" {
+        Box::new(std::io::stdout())
+    } else {
+        files::make_folder_of(output)?;
+        let file = File::create(output).map_err(|e| Error::io(output, e))?;
+        Box::new(BufWriter::new(file))
+    };
+    let count = std::sync::Arc::default();
+    Ok((Counting { out, count: std::sync::Arc::clone(&count) }, count))
+}

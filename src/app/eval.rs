@@ -1,0 +1,182 @@
+//! `tamis eval`: rate and distortion of codecs on your files, as a table and a plot.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::args::Eval as Typed;
+use super::codecs::Codecs;
+use super::{Outcome, files, print_line};
+use crate::codec::{Bundle, Frame, Quality};
+use crate::error::{Error, Result};
+use crate::lab::eval::{Measure, measure};
+use crate::lab::plot::{Plot, Point, Series, line_plot};
+use crate::pipeline::media;
+use crate::pipeline::sources::find_files;
+use crate::runtime::find_bundle;
+
+pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let paths: Vec<_> = find_files(&typed.inputs)?.into_iter().map(|f| f.path).collect();
+    let qualities: Vec<Quality> =
+        typed.quality.iter().map(|&q| Quality::new(q)).collect::<Result<_>>()?;
+    let limits = media::Limits::default();
+    let mut outcome = Outcome::Done;
+    let mut frames: Vec<(String, Frame)> = Vec::new();
+    let bar = files::progress(paths.len() as u64, "reading");
+    for path in &paths {
+        match media::read(path, &limits) {
+            Ok(d) => frames.push((path.display().to_string(), d.frame)),
+            Err(e) => {
+                outcome = Outcome::WithLosses;
+                bar.suspend(|| eprintln!("tamis: {e}"));
+                if typed.json {
+                    print_line(json!({ "path": path, "error": e.to_string() }))?;
+                }
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let Some((_, first)) = frames.first() else {
+        return Err(Error::input("eval", "no readable picture or sound among the inputs").into());
+    };
+    let audio = first.is_audio();
+    let bundles: Vec<Arc<Bundle>> = if typed.codec.is_empty() {
+        vec![Codecs::default().fit(first.layout, first.channels)?]
+    } else {
+        typed.codec.iter().map(|n| find_bundle(n).map(Arc::new)).collect::<Result<_>>()?
+    };
+    let bar = files::progress((bundles.len() * qualities.len() * frames.len()) as u64, "measuring");
+    let mut curves = Vec::new();
+    for bundle in &bundles {
+        let channels = typed.channels.unwrap_or(bundle.channels());
+        let mut curve = Vec::new();
+        for &quality in &qualities {
+            let measures: Vec<Result<Measure>> = frames
+                .par_iter()
+                .map(|(_, frame)| {
+                    let m = measure(bundle, frame, channels, quality);
+                    bar.inc(1);
+                    m
+                })
+                .collect();
+            let mut good = Vec::new();
+            for ((path, _), m) in frames.iter().zip(measures) {
+                match m {
+                    Ok(m) => {
+                        if typed.json {
+                            let line = fields(&m, audio, bundle, quality, &json!({ "path": path }));
+                            print_line(line)?;
+                        }
+                        good.push(m);
+                    }
+                    Err(e) => {
+                        outcome = Outcome::WithLosses;
+                        bar.suspend(|| eprintln!("tamis: {path}: {e}"));
+                    }
+                }
+            }
+            if let Some(mean) = mean(&good) {
+                let n = json!({ "mean_of": good.len() });
+                if typed.json {
+                    print_line(fields(&mean, audio, bundle, quality, &n))?;
+                }
+                curve.push((quality, mean));
+            }
+        }
+        curves.push((bundle.card.name.clone(), curve));
+    }
+    bar.finish_and_clear();
+    if !typed.json {
+        table(&curves, audio, frames.len())?;
+    }
+    if let Some(output) = &typed.output {
+        files::make_folder_of(output)?;
+        std::fs::write(output, plot(&curves, audio)).map_err(|e| Error::io(output, e))?;
+    }
+    Ok(outcome)
+}
+
+type Curve = (String, Vec<(Quality, Measure)>);
+
+fn fields(m: &Measure, audio: bool, bundle: &Bundle, quality: Quality, of: &Value) -> Value {
+    let mut line = of.clone();
+    line["codec"] = bundle.card.name.clone().into();
+    line["quality"] = quality.value().into();
+    line["bytes"] = m.bytes.into();
+    // JSON has no infinity: an exact copy has no finite ratio and gives null.
+    line[if audio { "bits_per_sample" } else { "bpp" }] = json!(m.bits);
+    line["psnr_db"] = json!(m.psnr_db);
+    if audio {
+        line["snr_db"] = json!(m.second);
+        line["lsd_db"] = json!(m.third);
+    } else {
+        line["ms_ssim"] = json!(m.second);
+    }
+    line
+}
+
+/// Means over files; the ratios of exact copies (infinite) are left out of theirs.
+fn mean(measures: &[Measure]) -> Option<Measure> {
+    let of = |value: fn(&Measure) -> f64| {
+        let finite: Vec<f64> = measures.iter().map(value).filter(|v| v.is_finite()).collect();
+        if finite.is_empty() {
+            f64::INFINITY
+        } else {
+            finite.iter().sum::<f64>() / finite.len() as f64
+        }
+    };
+    (!measures.is_empty()).then(|| Measure {
+        bytes: measures.iter().map(|m| m.bytes).sum::<usize>() / measures.len(),
+        bits: of(|m| m.bits),
+        psnr_db: of(|m| m.psnr_db),
+        second: of(|m| m.second),
+        third: of(|m| m.third),
+    })
+}
+
+fn table(curves: &[Curve], audio: bool, files: usize) -> Result<()> {
+    let heads = if audio {
+        ["bits/sample", "PSNR dB", "SNR dB", "LSD dB"]
+    } else {
+        ["bpp", "PSNR dB", "MS-SSIM", ""]
+    };
+    print_line(format!("mean of {files} files, whole files"))?;
+    let [bits, psnr, second, third] = heads;
+    print_line(format!(
+        "{:<10} {:>7} {bits:>12} {psnr:>9} {second:>9} {third:>7}",
+        "codec", "quality"
+    ))?;
+    for (name, curve) in curves {
+        for (quality, m) in curve {
+            let third = if audio { format!("{:.2}", m.third) } else { String::new() };
+            let second =
+                if audio { format!("{:.2}", m.second) } else { format!("{:.4}", m.second) };
+            print_line(format!(
+                "{name:<10} {:>7} {:>12.4} {:>9.2} {second:>9} {third:>7}",
+                quality.value(),
+                m.bits,
+                m.psnr_db
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn plot(curves: &[Curve], audio: bool) -> String {
+    let series = curves.iter().map(|(name, curve)| Series {
+        name: name.clone(),
+        points: curve
+            .iter()
+            .map(|(q, m)| Point { x: m.bits, y: m.psnr_db, label: Some(q.value().to_string()) })
+            .collect(),
+    });
+    line_plot(&Plot {
+        title: "Rate and distortion, mean of the files; labels are qualities".into(),
+        x_label: if audio { "bits per sample" } else { "bits per pixel" }.into(),
+        y_label: "PSNR in dB".into(),
+        log_x: true,
+        series: series.collect(),
+    })
+}

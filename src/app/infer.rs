@@ -1,0 +1,131 @@
+//! `tamis infer`: a head on latents from pictures, sounds or `.tamis` files.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde_json::json;
+
+use super::args::Infer as Typed;
+use super::{Outcome, files, nothing_came_through, outcome, print_line, stop_flag, tell};
+use crate::bitstream::{Limits, MARKER};
+use crate::codec::{Bundle, Quality};
+use crate::error::{Error, Result};
+use crate::pipeline::sinks::prediction_json;
+use crate::pipeline::sources::Files;
+use crate::pipeline::sources::find_files;
+use crate::pipeline::stages::{Encode, Infer, Unpack};
+use crate::pipeline::{Gone, Item, Pipeline, Report, Stage};
+use crate::runtime::{HeadCard, find_bundle, find_codec, find_head};
+
+/// Items classified at once when they are waiting.
+const BATCH: usize = 8;
+
+pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let found = find_files(&typed.inputs)?;
+    let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
+    if paths.is_empty() {
+        return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
+    }
+    let reading = files::reading(&typed.input)?;
+    let card = find_head(&typed.head)?.card().clone();
+    let bundle = Arc::new(match &typed.codec {
+        Some(name) => find_bundle(name)?,
+        None => find_codec(card.codec, &card.bundle)?,
+    });
+    let quality = Quality::new(typed.quality)?;
+    let (low, high) = card.quality;
+    if quality < low || quality > high {
+        eprintln!(
+            "tamis: quality {} is outside {} to {}, which {} was trained on",
+            quality.value(),
+            low.value(),
+            high.value(),
+            card.name
+        );
+    }
+    let stop = stop_flag();
+    let (packets, media): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths.into_iter().partition(|p| holds_packets(p));
+    let mut reports = Vec::new();
+    let mut rate_told = false;
+    let mut look = |item: &Item| -> Result<()> {
+        tell(item);
+        if !rate_told && card.rate > 0 {
+            let rate = item.header.as_ref().map_or(0, |h| h.rate());
+            if rate > 0 && rate != card.rate {
+                rate_told = true;
+                eprintln!(
+                    "tamis: {}: sound at {rate} Hz, {} was trained at {} Hz; use --resample {}",
+                    item.name, card.name, card.rate, card.rate
+                );
+            }
+        }
+        say(typed, item, &card)
+    };
+    if !media.is_empty() {
+        let channels = typed.channels.unwrap_or(bundle.channels());
+        let encode = Encode::new(bundle.clone(), channels, quality)
+            .map_err(|e| Error::config("--channels", e))?;
+        let source = Files::new(media, reading);
+        reports.push(classify(typed, source, Box::new(encode), &bundle, &stop, &mut look)?);
+    }
+    if !packets.is_empty() {
+        let unpack = Unpack::new(bundle.clone(), Limits::default()).keeping(typed.channels);
+        let source = Files::packets(packets);
+        reports.push(classify(typed, source, Box::new(unpack), &bundle, &stop, &mut look)?);
+    }
+    if let [report] = &reports[..]
+        && let Some(error) = nothing_came_through(report)
+        && report.received == 1
+    {
+        return Err(error.into());
+    }
+    let lost = reports.iter().any(|r| outcome(r) == Outcome::WithLosses);
+    Ok(if lost { Outcome::WithLosses } else { Outcome::Done })
+}
+
+fn classify(
+    typed: &Typed,
+    source: Files,
+    to_latent: Box<dyn Stage>,
+    bundle: &Arc<Bundle>,
+    stop: &AtomicBool,
+    look: &mut impl FnMut(&Item) -> Result<()>,
+) -> Result<Report> {
+    let infer = Infer::new(bundle.clone(), find_head(&typed.head)?)?;
+    let line =
+        Pipeline::new(Box::new(source), vec![to_latent, Box::new(infer)], Vec::new(), BATCH)?;
+    let mut said = Ok(());
+    let report = line.run(stop, |_, item| {
+        if said.is_ok() {
+            said = look(item);
+        }
+    })?;
+    said.map(|()| report)
+}
+
+fn say(typed: &Typed, item: &Item, card: &HeadCard) -> Result<()> {
+    if let (true, Some(Gone::Lost(_, why))) = (typed.json, &item.gone) {
+        return print_line(json!({ "path": item.name, "error": why }));
+    }
+    for prediction in &item.predictions {
+        if typed.json {
+            print_line(prediction_json(item, prediction, card))?;
+        } else if let Some((label, score)) = prediction.top.first() {
+            let ms = prediction.elapsed.as_secs_f64() * 1e3;
+            print_line(format!("{}: {label} {:.1} % ({ms:.1} ms)", item.name, score * 100.0))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file begins like a `.tamis` stream. Standard input is media here.
+fn holds_packets(path: &Path) -> bool {
+    let mut head = [0; MARKER.len()];
+    path.as_os_str() != "-"
+        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok())
+        && head == MARKER
+}

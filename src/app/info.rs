@@ -1,0 +1,153 @@
+//! `tamis info`: what is in a `.tamis` file, group by group.
+
+use std::fs::File;
+use std::io::Read;
+
+use serde_json::json;
+
+use super::args::Info as Typed;
+use super::{Outcome, print_line};
+use crate::bitstream::{Event, Limits, PacketReader, StreamHeader};
+use crate::codec::{Layout, Quality};
+use crate::error::{Error, Result};
+
+/// What was counted.
+#[derive(Default)]
+struct Counts {
+    headers: Vec<StreamHeader>,
+    packets: u64,
+    bytes: u64,
+    group_bytes: Vec<u64>,
+    extent: Option<[usize; 2]>,
+    /// Time steps of all sound packets.
+    steps: u64,
+    qualities: Option<(Quality, Quality)>,
+    lost: u64,
+    damage: Vec<String>,
+}
+
+pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let path = &typed.input;
+    let name = path.display().to_string();
+    let mut input: Box<dyn Read> = if path.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(|e| Error::io(path, e))?)
+    };
+    let mut reader = PacketReader::new(Limits::default());
+    let mut counts = Counts::default();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        let n = input.read(&mut chunk).map_err(|e| Error::io(path, e))?;
+        counts.bytes += n as u64;
+        if n == 0 {
+            reader.finish()
+        } else {
+            reader.push(&chunk[..n])
+        }
+        while let Some(event) = reader.next_event().map_err(|e| Error::input(&name, e))? {
+            counts.add(event);
+        }
+        if n == 0 {
+            break;
+        }
+    }
+    counts.print(typed.json, &name, !reader.is_complete())?;
+    Ok(if counts.lost > 0 { Outcome::WithLosses } else { Outcome::Done })
+}
+
+impl Counts {
+    fn add(&mut self, event: Event) {
+        match event {
+            Event::Header(header) => {
+                if !self.headers.contains(&header) {
+                    self.headers.push(header);
+                }
+            }
+            Event::Packet(packet) => {
+                let h = &packet.header;
+                self.packets += 1;
+                self.extent.get_or_insert(h.extent);
+                self.steps += h.extent[1] as u64;
+                let (low, high) = self.qualities.unwrap_or((h.quality, h.quality));
+                self.qualities = Some((low.min(h.quality), high.max(h.quality)));
+                let end = h.first_group + h.lengths.len();
+                self.group_bytes.resize(self.group_bytes.len().max(end), 0);
+                for (sum, &len) in self.group_bytes[h.first_group..].iter_mut().zip(&h.lengths) {
+                    *sum += len as u64;
+                }
+            }
+            Event::Footer(_) => {}
+            Event::Damage { offset, bytes, reason } => {
+                self.lost += 1;
+                self.damage.push(format!("{bytes} bytes from byte {offset}: {reason}"));
+            }
+        }
+    }
+
+    fn print(&self, as_json: bool, name: &str, incomplete: bool) -> Result<()> {
+        let first = self.headers.first();
+        let ends = first.map(|h| h.groups.clone()).unwrap_or_default();
+        let rate = first.map_or(0, StreamHeader::rate);
+        let extent = match self.extent {
+            Some([channels, _]) if rate > 0 => vec![channels as u64, self.steps],
+            Some([h, w]) => vec![h as u64, w as u64],
+            None => Vec::new(),
+        };
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let groups: Vec<(usize, u64)> =
+            ends.iter().zip(starts).zip(&self.group_bytes).map(|((e, s), &b)| (e - s, b)).collect();
+        if as_json {
+            let list: Vec<_> =
+                groups.iter().map(|(c, b)| json!({ "channels": c, "bytes": b })).collect();
+            return print_line(json!({
+                "path": name,
+                "codec": first.map(|h| h.codec.to_string()),
+                "bundle": first.map(|h| &h.bundle),
+                "streams": self.headers.len(),
+                "rate": rate,
+                "extent": extent,
+                "packets": self.packets,
+                "bytes": self.bytes,
+                "quality": self.qualities.map(|(a, b)| [a.value(), b.value()]),
+                "groups": list,
+                "incomplete": incomplete,
+                "lost": self.lost,
+            }));
+        }
+        for h in &self.headers {
+            let layout = match h.layout {
+                Layout::Gray => "gray pictures".to_owned(),
+                Layout::Rgb => "RGB pictures".to_owned(),
+                Layout::Audio { rate } => format!("sound, {} channels, {rate} Hz", h.channels),
+            };
+            let (stream, bundle, codec, device) = (h.stream, &h.bundle, h.codec, &h.device);
+            print_line(format!(
+                "stream {stream}: {layout}, {bundle} (codec {codec}), by {device}"
+            ))?;
+        }
+        let (packets, bytes) = (self.packets, self.bytes);
+        let size: Vec<String> = extent.iter().map(u64::to_string).collect();
+        print_line(format!("{packets} packets, {bytes} bytes, extent {}", size.join(" x ")))?;
+        if let Some((low, high)) = self.qualities {
+            print_line(format!("quality {} to {}", low.value(), high.value()))?;
+        }
+        let mut first = 0;
+        for (g, (channels, bytes)) in groups.iter().enumerate() {
+            let share = 100.0 * *bytes as f64 / self.bytes.max(1) as f64;
+            let last = first + channels;
+            print_line(format!(
+                "group {}: channels {first:>3}..{last:<3} {bytes:>10} bytes {share:>5.1} %",
+                g + 1
+            ))?;
+            first = last;
+        }
+        for damage in &self.damage {
+            print_line(format!("damaged: {damage}"))?;
+        }
+        if incomplete {
+            print_line("incomplete: it ends without an index")?;
+        }
+        Ok(())
+    }
+}

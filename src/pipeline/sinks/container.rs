@@ -1,0 +1,82 @@
+//! A `.tamis` file or stream.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::bitstream::{PacketWriter, StreamHeader};
+use crate::error::{Error, Result};
+use crate::pipeline::item::{Item, Parts};
+use crate::pipeline::line::Sink;
+
+/// Packets between two repetitions of the headers, so that a stream joined late can be read.
+const REPEAT: u64 = 256;
+
+/// Writes packets as they come. What is written can be read at any moment; the footer completes it.
+pub struct Container<W> {
+    out: W,
+    path: PathBuf,
+    writer: Option<PacketWriter>,
+    headers: BTreeMap<u32, StreamHeader>,
+    packets: u64,
+}
+
+impl<W: Write + Send> Container<W> {
+    /// Writes to `out`, which errors call `path`.
+    pub fn new(out: W, path: impl Into<PathBuf>) -> Self {
+        Self {
+            out,
+            path: path.into(),
+            writer: Some(PacketWriter::new()),
+            headers: BTreeMap::new(),
+            packets: 0,
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(|e| Error::io(&self.path, e))
+    }
+}
+
+impl<W: Write + Send> Sink for Container<W> {
+    fn needs(&self) -> Parts {
+        Parts::PACKET
+    }
+
+    fn write(&mut self, item: &Item) -> Result<()> {
+        let (Some(packet), Some(header), Some(mut writer)) =
+            (&item.packet, &item.header, self.writer.take())
+        else {
+            return Ok(());
+        };
+        let mut bytes = Vec::new();
+        let stream = header.stream;
+        // A stream's first header holds; a later frame of another layout needs a new one.
+        let known = self.headers.get(&stream).is_some_and(|h| {
+            h.layout == header.layout && h.channels == header.channels && h.codec == header.codec
+        });
+        if !known {
+            bytes.extend(writer.header(header));
+            self.headers.insert(stream, header.clone());
+        } else if self.packets % REPEAT == 0 {
+            for header in self.headers.values() {
+                bytes.extend(writer.header(header));
+            }
+        }
+        bytes.extend(writer.packet(packet));
+        self.packets += 1;
+        self.writer = Some(writer);
+        self.put(&bytes)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        // A stream with no header is no stream: an empty line leaves an empty file.
+        if let Some(writer) = self.writer.take()
+            && !self.headers.is_empty()
+        {
+            let footer = writer.finish();
+            self.put(&footer)?;
+        }
+        self.out.flush().map_err(|e| Error::io(&self.path, e))
+    }
+}

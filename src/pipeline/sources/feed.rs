@@ -1,0 +1,298 @@
+//! One file or stream as items: a picture, the blocks of a sound, the frames of a video, packets.
+
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use super::packets::Packets;
+use crate::bitstream::MARKER;
+use crate::codec::{Frame, Layout, Samples, Stamp};
+use crate::error::{Error, Result};
+use crate::pipeline::item::Item;
+use crate::pipeline::media::{
+    self, Decoded, Format, Limits, RawAudio, RawDepth, RawVideo, WavReader, Y4mReader, sniff,
+};
+
+/// Bytes looked at to tell what a stream is.
+const SNIFF: usize = 64;
+
+type Input = Box<dyn Read + Send>;
+
+/// How inputs are read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Largest sizes accepted.
+    pub limits: Limits,
+    /// Time steps of sound per item.
+    pub block: usize,
+    /// Sample rate that sounds are brought to; `None` keeps theirs.
+    pub rate: Option<u32>,
+    /// What bytes without a header are; `None` refuses them.
+    pub raw: Option<Raw>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { limits: Limits::default(), block: 16384, rate: None, raw: None }
+    }
+}
+
+/// What bytes without a header are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raw {
+    /// 8-bit frames of `[height, width]`.
+    Video(Layout, [usize; 2]),
+    /// Interleaved samples.
+    Audio {
+        /// Their width.
+        depth: RawDepth,
+        /// Time steps per second.
+        rate: u32,
+        /// Channels.
+        channels: usize,
+    },
+}
+
+/// A file or stream being read.
+pub struct Feed {
+    name: String,
+    index: u64,
+    body: Body,
+    /// The item before the one being read: it learns whether it is the last.
+    held: Option<Item>,
+    ended: bool,
+}
+
+enum Body {
+    Picture(Option<Decoded>),
+    Sound { blocks: Blocks, rate: u32, channels: usize, steps: usize, at: u64 },
+    Y4m(Y4mReader<Input>),
+    Raw(RawVideo<Input>),
+    Packets(Packets<Input>),
+}
+
+enum Blocks {
+    Whole(Frame, Vec<String>),
+    Wav(WavReader<Input>),
+    Raw(RawAudio<Input>),
+}
+
+impl Feed {
+    /// Opens a file, or standard input if `path` is `-`.
+    ///
+    /// # Errors
+    /// `Io` if it cannot be read, `Input` if it is of no known format or damaged, `Limit` if it is
+    /// too large.
+    pub fn open(path: &Path, how: &Reading) -> Result<Self> {
+        let name = path.display().to_string();
+        if path.as_os_str() == "-" {
+            return Self::read(Box::new(std::io::stdin()), "stdin", how);
+        }
+        let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        if size.is_dir() {
+            return Err(Error::input(name, "is a folder; name the files in it"));
+        }
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        Self::read(Box::new(BufReader::new(file)), &name, how)
+    }
+
+    /// Reads bytes of any known format.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(mut input: Input, name: &str, how: &Reading) -> Result<Self> {
+        let body = match how.raw {
+            Some(Raw::Video(layout, extent)) => {
+                Body::Raw(RawVideo::new(input, layout, extent, name, &how.limits)?)
+            }
+            Some(Raw::Audio { depth, rate, channels }) => Body::Sound {
+                blocks: Blocks::Raw(RawAudio::new(input, depth, rate, channels, name)?),
+                rate,
+                channels,
+                steps: how.block,
+                at: 0,
+            },
+            None => {
+                let mut head = Vec::new();
+                let first = input.by_ref().take(SNIFF as u64).read_to_end(&mut head);
+                first.map_err(|e| Error::io(name, e))?;
+                body(head, input, name, how)?
+            }
+        };
+        let name = name.to_owned();
+        Ok(Self { name, index: 0, body, held: None, ended: false })
+    }
+
+    /// The file or stream.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it gives packets instead of frames.
+    pub fn is_packets(&self) -> bool {
+        matches!(self.body, Body::Packets(_))
+    }
+
+    /// The next item; `None` at the end.
+    ///
+    /// # Errors
+    /// `Io`, `Input` or `Limit`: the rest of the input cannot be read.
+    pub fn next_item(&mut self) -> Result<Option<Item>> {
+        if self.ended {
+            return Ok(None);
+        }
+        // Sounds must say which item is their last, so one is always held back.
+        loop {
+            let next = self.body.next(&self.name);
+            let next = match next {
+                Ok(next) => next,
+                Err(e) => {
+                    self.ended = true;
+                    return match self.held.take() {
+                        // What was read so far is whole; the error comes as an item behind it.
+                        Some(mut held) => {
+                            held.end = true;
+                            held.warnings.push(format!("{e}; the rest is missing"));
+                            Ok(Some(held))
+                        }
+                        None => Err(e),
+                    };
+                }
+            };
+            let Some(mut item) = next else {
+                self.ended = true;
+                let mut last = self.held.take();
+                if let Some(last) = &mut last {
+                    last.end = true;
+                    last.warnings.extend(self.body.warnings());
+                    if let Some(packet) = &mut last.packet {
+                        // A stream cut off still ends here for the decoder.
+                        packet.header.span.end = true;
+                    }
+                }
+                return Ok(last);
+            };
+            if !self.is_packets() {
+                item.stamp.index = self.index;
+                self.index += 1;
+            }
+            if let Some(held) = self.held.replace(item) {
+                return Ok(Some(held));
+            }
+        }
+    }
+}
+
+/// What a stream with this head is.
+fn body(head: Vec<u8>, input: Input, name: &str, how: &Reading) -> Result<Body> {
+    let limits = &how.limits;
+    if head.starts_with(&MARKER) {
+        let input: Input = Box::new(Cursor::new(head).chain(input));
+        return Ok(Body::Packets(Packets::new(input, name)));
+    }
+    if head.starts_with(b"YUV4MPEG2") {
+        // Read byte by byte up to the first frame, so it must be buffered.
+        let input: Input = Box::new(BufReader::new(Cursor::new(head).chain(input)));
+        return Ok(Body::Y4m(Y4mReader::new(input, name, limits)?));
+    }
+    let format = sniff(&head);
+    let steps = how.block;
+    if format == Some(Format::Wav) && how.rate.is_none() {
+        let input: Input = Box::new(Cursor::new(head).chain(input));
+        let wav = WavReader::new(input, name, limits)?;
+        let (rate, channels) = (wav.header().rate, wav.header().channels);
+        return Ok(Body::Sound { blocks: Blocks::Wav(wav), rate, channels, steps, at: 0 });
+    }
+    let mut bytes = head;
+    let rest = limits.bytes.saturating_add(1).saturating_sub(bytes.len() as u64);
+    input.take(rest).read_to_end(&mut bytes).map_err(|e| Error::io(name, e))?;
+    limits.check_bytes(name, bytes.len() as u64)?;
+    let decoded = media::read_bytes(&bytes, name, limits)?;
+    drop(bytes);
+    let Layout::Audio { rate } = decoded.frame.layout else {
+        return Ok(Body::Picture(Some(decoded)));
+    };
+    let (mut frame, warnings) = (decoded.frame, decoded.warnings);
+    if let Some(to) = how.rate
+        && to != rate
+    {
+        frame = media::resample(&frame, to)?;
+    }
+    let (rate, channels) = (how.rate.unwrap_or(rate), frame.channels);
+    let blocks = Blocks::Whole(frame, warnings);
+    Ok(Body::Sound { blocks, rate, channels, steps, at: 0 })
+}
+
+impl Body {
+    fn next(&mut self, name: &str) -> Result<Option<Item>> {
+        let video = |frame: Option<Frame>, captured: Duration| {
+            let stamp = Stamp { captured, ..Stamp::default() };
+            frame.map(|f| Item::new(stamp, name, f))
+        };
+        match self {
+            Self::Picture(decoded) => Ok(decoded.take().map(|d| {
+                let mut item = Item::new(Stamp::default(), name, d.frame);
+                item.warnings = d.warnings;
+                item
+            })),
+            Self::Sound { blocks, rate, channels, steps, at } => {
+                let (rate, channels) = (*rate, *channels);
+                let samples = match blocks.next(*steps, *at as usize)? {
+                    Some(samples) => samples,
+                    // A sound of no samples is still a sound.
+                    None if *at == 0 => Samples::F32(Vec::new()),
+                    None => return Ok(None),
+                };
+                let captured = Duration::from_secs_f64(*at as f64 / f64::from(rate));
+                let len = samples.len() / channels;
+                *at += (len as u64).max(1);
+                let frame = Frame::new(Layout::Audio { rate }, channels, vec![len], samples)?;
+                Ok(video(Some(frame), captured))
+            }
+            Self::Y4m(reader) => {
+                let frame = reader.next_frame()?;
+                let captured = reader.time_of_last();
+                Ok(video(frame, captured))
+            }
+            Self::Raw(reader) => Ok(video(reader.next_frame()?, Duration::ZERO)),
+            Self::Packets(packets) => packets.next_item(),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let one = |w: Option<&str>| w.map(str::to_owned).into_iter().collect();
+        match self {
+            Self::Picture(_) => Vec::new(),
+            Self::Sound { blocks: Blocks::Whole(_, warnings), .. } => warnings.clone(),
+            Self::Sound { blocks: Blocks::Wav(wav), .. } => wav.warnings(),
+            Self::Sound { blocks: Blocks::Raw(raw), .. } => raw.warnings(),
+            Self::Y4m(reader) => one(reader.lost()),
+            Self::Raw(reader) => one(reader.lost()),
+            Self::Packets(packets) => one(packets.incomplete()),
+        }
+    }
+}
+
+impl Blocks {
+    /// The next `steps` time steps, from `at` on.
+    fn next(&mut self, steps: usize, at: usize) -> Result<Option<Samples>> {
+        match self {
+            Self::Wav(wav) => wav.next_block(steps),
+            Self::Raw(raw) => Ok(raw.next_block(steps)?.map(|f| f.samples)),
+            Self::Whole(frame, _) => {
+                let n = frame.channels;
+                let (from, to) = (at.min(frame.extent[0]), (at + steps).min(frame.extent[0]));
+                if from == to {
+                    return Ok(None);
+                }
+                Ok(Some(match &frame.samples {
+                    Samples::U8(v) => Samples::U8(v[from * n..to * n].to_vec()),
+                    Samples::U16(v) => Samples::U16(v[from * n..to * n].to_vec()),
+                    Samples::I16(v) => Samples::I16(v[from * n..to * n].to_vec()),
+                    Samples::F32(v) => Samples::F32(v[from * n..to * n].to_vec()),
+                }))
+            }
+        }
+    }
+}

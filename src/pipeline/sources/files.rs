@@ -1,0 +1,121 @@
+//! Files, one after the other, as one source.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use super::feed::{Feed, Reading};
+use crate::codec::Stamp;
+use crate::error::Result;
+use crate::pipeline::item::{Item, Parts};
+use crate::pipeline::line::Source;
+
+/// Reads files in order. Pictures and video frames form stream 0; every sound is a stream of its
+/// own. A file that cannot be read is a lost item, and the next one follows.
+pub struct Files {
+    paths: std::vec::IntoIter<PathBuf>,
+    how: Reading,
+    feed: Option<Feed>,
+    makes: Parts,
+    pictures: u64,
+    streams: u32,
+    /// Items read by [`Files::peek`].
+    ahead: VecDeque<Item>,
+}
+
+impl Files {
+    /// Reads media files, or standard input where a path is `-`.
+    pub fn new(paths: Vec<PathBuf>, how: Reading) -> Self {
+        Self {
+            paths: paths.into_iter(),
+            how,
+            feed: None,
+            makes: Parts::FRAME,
+            pictures: 0,
+            streams: 1,
+            ahead: VecDeque::new(),
+        }
+    }
+
+    /// Reads `.tamis` files.
+    pub fn packets(paths: Vec<PathBuf>) -> Self {
+        Self { makes: Parts::PACKET, ..Self::new(paths, Reading::default()) }
+    }
+
+    /// The first item that can be read, without taking it: it tells which codec fits.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    pub fn peek(&mut self) -> Result<Option<&Item>> {
+        while self.ahead.back().is_none_or(|i| i.gone.is_some()) {
+            match self.read()? {
+                Some(item) => self.ahead.push_back(item),
+                None => return Ok(None),
+            }
+        }
+        Ok(self.ahead.back())
+    }
+
+    /// Gives pictures the next place in stream 0, and each sound a stream.
+    fn place(&mut self, mut item: Item) -> Item {
+        if item.packet.is_some() || item.gone.is_some() {
+            return item;
+        }
+        if item.frame.as_ref().is_some_and(crate::codec::Frame::is_audio) {
+            item.stamp.stream = self.streams;
+            if item.end {
+                self.streams += 1;
+            }
+        } else {
+            item.stamp.index = self.pictures;
+            item.stamp.stream = 0;
+            self.pictures += 1;
+        }
+        item
+    }
+
+    fn read(&mut self) -> Result<Option<Item>> {
+        loop {
+            let Some(feed) = &mut self.feed else {
+                let Some(path) = self.paths.next() else { return Ok(None) };
+                match Feed::open(&path, &self.how) {
+                    Ok(feed) if feed.is_packets() != (self.makes == Parts::PACKET) => {
+                        let why = "is a .tamis stream among media files, or the other way round";
+                        return Ok(Some(unreadable(&path, why)));
+                    }
+                    Ok(feed) => self.feed = Some(feed),
+                    Err(e) => return Ok(Some(unreadable(&path, &e.to_string()))),
+                }
+                continue;
+            };
+            match feed.next_item() {
+                Ok(Some(item)) => return Ok(Some(self.place(item))),
+                Ok(None) => self.feed = None,
+                Err(e) => {
+                    let item = unreadable(Path::new(feed.name()), &e.to_string());
+                    self.feed = None;
+                    return Ok(Some(item));
+                }
+            }
+        }
+    }
+}
+
+impl Source for Files {
+    fn makes(&self) -> Parts {
+        self.makes
+    }
+
+    fn next(&mut self) -> Result<Option<Item>> {
+        match self.ahead.pop_front() {
+            Some(item) => Ok(Some(item)),
+            None => self.read(),
+        }
+    }
+}
+
+fn unreadable(path: &Path, why: &str) -> Item {
+    let name = path.display().to_string();
+    // Most reasons begin with the path; it need not stand there twice.
+    let why = why.strip_prefix(&format!("{name}: ")).unwrap_or(why);
+    Item::lost(Stamp::default(), name, "unreadable", why.into())
+}

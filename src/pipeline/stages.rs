@@ -1,0 +1,459 @@
+//! Stages: crop, resize, every, encode, pack, unpack, decode, infer.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::item::{Item, Parts};
+use super::line::Stage;
+use crate::bitstream::{Limits, Packer, StreamHeader};
+use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
+use crate::error::{Error, Result};
+use crate::runtime::{Decoder, Encoder, Head};
+
+/// Keeps one item in `n`: the first, and every n-th after it.
+#[derive(Debug)]
+pub struct Every {
+    n: u64,
+    seen: u64,
+}
+
+impl Every {
+    /// Keeps one in `n`.
+    ///
+    /// # Errors
+    /// `Config` if `n` is 0.
+    pub fn new(n: u64) -> Result<Self> {
+        match n {
+            0 => Err(Error::config("every", "n is 0; 1 keeps all, 2 every other")),
+            _ => Ok(Self { n, seen: 0 }),
+        }
+    }
+}
+
+impl Stage for Every {
+    fn name(&self) -> &str {
+        "every"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            if self.seen % self.n != 0 {
+                item.drop_for("every");
+            }
+            self.seen += 1;
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.seen = 0;
+    }
+}
+
+/// Keeps a rectangle of each picture; one that reaches beyond the picture is cut to it.
+#[derive(Debug, Clone)]
+pub struct Crop {
+    /// First row kept.
+    pub top: usize,
+    /// First column kept.
+    pub left: usize,
+    /// Rows kept.
+    pub height: usize,
+    /// Columns kept.
+    pub width: usize,
+}
+
+impl Stage for Crop {
+    fn name(&self) -> &str {
+        "crop"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            let Some(frame) = &item.frame else { continue };
+            match crop(frame, self) {
+                Ok(frame) => item.frame = Some(frame),
+                Err(e) => item.lose("crop", e),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn crop(frame: &Frame, c: &Crop) -> Result<Frame> {
+    let (h, w) = picture_extent(frame)?;
+    let (height, width) =
+        (c.height.min(h.saturating_sub(c.top)), c.width.min(w.saturating_sub(c.left)));
+    if height == 0 || width == 0 {
+        let expected = format!("a corner inside {w}x{h}");
+        return Err(Error::shape("crop", expected, format!("{},{}", c.left, c.top)));
+    }
+    fn rows<T: Copy>(v: &[T], start: usize, row: usize, len: usize, count: usize) -> Vec<T> {
+        (0..count).flat_map(|r| v[start + r * row..][..len].iter().copied()).collect()
+    }
+    let n = frame.channels;
+    let (start, row, len) = ((c.top * w + c.left) * n, w * n, width * n);
+    let samples = match &frame.samples {
+        Samples::U8(v) => Samples::U8(rows(v, start, row, len, height)),
+        Samples::U16(v) => Samples::U16(rows(v, start, row, len, height)),
+        Samples::I16(v) => Samples::I16(rows(v, start, row, len, height)),
+        Samples::F32(v) => Samples::F32(rows(v, start, row, len, height)),
+    };
+    Frame::new(frame.layout, n, vec![height, width], samples)
+}
+
+fn picture_extent(frame: &Frame) -> Result<(usize, usize)> {
+    match frame.extent[..] {
+        [h, w] => Ok((h, w)),
+        _ => Err(Error::shape("frame kind", "image", "audio")),
+    }
+}
+
+/// Resizes each picture to `height` x `width` by area averages down and linear interpolation up.
+#[derive(Debug, Clone)]
+pub struct Resize {
+    /// Rows made.
+    pub height: usize,
+    /// Columns made.
+    pub width: usize,
+}
+
+impl Stage for Resize {
+    fn name(&self) -> &str {
+        "resize"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        batch.par_iter_mut().for_each(|item| {
+            let Some(frame) = &item.frame else { return };
+            match resize(frame, self.height, self.width) {
+                Ok(frame) => item.frame = Some(frame),
+                Err(e) => item.lose("resize", e),
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Resizes a picture; see [`Resize`]. The result is 8-bit.
+///
+/// # Errors
+/// `Shape` if the frame is sound or a size is 0.
+pub fn resize(frame: &Frame, height: usize, width: usize) -> Result<Frame> {
+    let (h, w) = picture_extent(frame)?;
+    if [h, w, height, width].contains(&0) {
+        return Err(Error::shape("resize", "sizes of at least 1", format!("{width}x{height}")));
+    }
+    let n = frame.channels;
+    let (rows, columns) = (weights(h, height), weights(w, width));
+    let mut narrow = vec![0.0f32; h * width * n];
+    for r in 0..h {
+        for (x, terms) in columns.iter().enumerate() {
+            for &(from, weight) in terms {
+                for c in 0..n {
+                    let v = frame.value((r * w + from) * n + c);
+                    narrow[(r * width + x) * n + c] += weight * v;
+                }
+            }
+        }
+    }
+    let mut out = vec![0.0f32; height * width * n];
+    let row = width * n;
+    for (y, terms) in rows.iter().enumerate() {
+        for &(from, weight) in terms {
+            let line = &narrow[from * row..][..row];
+            out[y * row..][..row].iter_mut().zip(line).for_each(|(o, x)| *o += weight * x);
+        }
+    }
+    let to_u8 = |x: f32| ((x + 0.5) * 255.0).round().clamp(0.0, 255.0) as u8;
+    let samples = Samples::U8(out.into_iter().map(to_u8).collect());
+    Frame::new(frame.layout, n, vec![height, width], samples)
+}
+
+/// For each output position the input positions it averages: a triangle as wide as the reduction.
+fn weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+    let scale = from as f64 / to as f64;
+    let reach = scale.max(1.0);
+    (0..to)
+        .map(|i| {
+            let centre = (i as f64 + 0.5) * scale - 0.5;
+            let first = (centre - reach).ceil().max(0.0) as usize;
+            let last = ((centre + reach).floor() as usize).min(from - 1);
+            let mut terms: Vec<(usize, f64)> = (first..=last)
+                .map(|k| (k, 1.0 - (k as f64 - centre).abs() / reach))
+                .filter(|t| t.1 > 0.0)
+                .collect();
+            if terms.is_empty() {
+                terms.push((centre.round().clamp(0.0, from as f64 - 1.0) as usize, 1.0));
+            }
+            let sum: f64 = terms.iter().map(|t| t.1).sum();
+            terms.into_iter().map(|(k, w)| (k, (w / sum) as f32)).collect()
+        })
+        .collect()
+}
+
+/// Frames to latents.
+#[derive(Debug)]
+pub struct Encode {
+    encoder: Encoder,
+}
+
+impl Encode {
+    /// Encodes with the first `channels` channels at `quality`.
+    ///
+    /// # Errors
+    /// As [`Encoder::new`].
+    pub fn new(bundle: Arc<Bundle>, channels: usize, quality: Quality) -> Result<Self> {
+        Ok(Self { encoder: Encoder::new(bundle, channels, quality)? })
+    }
+}
+
+impl Stage for Encode {
+    fn name(&self) -> &str {
+        "encode"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::LATENT
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            let Some(frame) = &item.frame else { continue };
+            match self.encoder.push(frame, item.end) {
+                Ok(latent) => {
+                    let b = self.encoder.bundle();
+                    item.header =
+                        Some(StreamHeader::new(b, frame.layout, frame.channels, &item.stamp));
+                    item.latent = Some(latent);
+                }
+                Err(e) => item.lose("encode", e),
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.encoder.reset();
+    }
+}
+
+/// Latents to packets.
+#[derive(Debug)]
+pub struct Pack {
+    bundle: Arc<Bundle>,
+    packer: Packer,
+}
+
+impl Pack {
+    /// Packs latents of `bundle`.
+    pub fn new(bundle: Arc<Bundle>) -> Self {
+        let packer = Packer::new(&bundle);
+        Self { bundle, packer }
+    }
+}
+
+impl Stage for Pack {
+    fn name(&self) -> &str {
+        "pack"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::LATENT
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::PACKET
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        batch.par_iter_mut().for_each(|item| {
+            let Some(latent) = &item.latent else { return };
+            match self.packer.pack(&self.bundle, latent, item.stamp.clone()) {
+                Ok(packet) => item.packet = Some(packet),
+                Err(e) => item.lose("pack", e),
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Packets to latents.
+#[derive(Debug)]
+pub struct Unpack {
+    bundle: Arc<Bundle>,
+    packer: Packer,
+    limits: Limits,
+    channels: usize,
+}
+
+impl Unpack {
+    /// Unpacks packets of `bundle`.
+    pub fn new(bundle: Arc<Bundle>, limits: Limits) -> Self {
+        let packer = Packer::new(&bundle);
+        Self { bundle, packer, limits, channels: usize::MAX }
+    }
+
+    /// Keeps the first `channels` channels only.
+    pub fn keeping(mut self, channels: Option<usize>) -> Self {
+        self.channels = channels.unwrap_or(usize::MAX);
+        self
+    }
+}
+
+impl Stage for Unpack {
+    fn name(&self) -> &str {
+        "unpack"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::PACKET
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::LATENT
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        batch.par_iter_mut().for_each(|item| {
+            let (Some(packet), Some(header)) = (&item.packet, &item.header) else {
+                return item.lose("unpack", "the packet's stream has no header");
+            };
+            match self.packer.unpack(&self.bundle, header, packet, &self.limits) {
+                Ok(unpacked) => {
+                    if let Some(reason) = &unpacked.reason {
+                        let (all, lost) = (packet.header.lengths.len(), unpacked.lost_groups);
+                        item.warnings.push(format!("{lost} of {all} groups lost: {reason}"));
+                    }
+                    if unpacked.latent.channels == 0 {
+                        let why = unpacked.reason.unwrap_or("the packet has no groups".into());
+                        return item.lose("unpack", why);
+                    }
+                    let mut latent = unpacked.latent;
+                    latent.truncate(self.channels);
+                    item.latent = Some(latent);
+                }
+                Err(e) => item.lose("unpack", e),
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Latents to frames, with the bundle's linear inverse.
+#[derive(Debug)]
+pub struct Decode {
+    decoder: Decoder,
+}
+
+impl Decode {
+    /// Decodes the first `channels` channels.
+    pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
+        Self { decoder: Decoder::new(bundle, channels) }
+    }
+}
+
+impl Stage for Decode {
+    fn name(&self) -> &str {
+        "decode"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::LATENT
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            let (Some(latent), Some(header)) = (&item.latent, &item.header) else { continue };
+            let before = self.decoder.filled();
+            match self.decoder.push(latent, header.layout) {
+                Ok(frame) => item.frame = Some(frame),
+                Err(e) => item.lose("decode", e),
+            }
+            let silent = self.decoder.filled() - before;
+            if silent > 0 {
+                item.warnings.push(format!("{silent} time steps missing, now silence"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Latents to predictions.
+#[derive(Debug)]
+pub struct Infer {
+    bundle: Arc<Bundle>,
+    head: Head,
+}
+
+impl Infer {
+    /// Classifies latents of `bundle` with `head`.
+    ///
+    /// # Errors
+    /// `Bundle` if the head reads another codec.
+    pub fn new(bundle: Arc<Bundle>, head: Head) -> Result<Self> {
+        head.check(&bundle)?;
+        Ok(Self { bundle, head })
+    }
+}
+
+impl Stage for Infer {
+    fn name(&self) -> &str {
+        "infer"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::LATENT
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::PREDICTION
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            let Some(latent) = &item.latent else { continue };
+            if latent.cells() == 0 && self.bundle.kind == Kind::Audio && !item.end {
+                continue;
+            }
+            match self.head.run(&self.bundle, latent) {
+                Ok(prediction) => item.predictions.push(prediction),
+                Err(e) => item.lose("infer", e),
+            }
+        }
+        Ok(())
+    }
+}

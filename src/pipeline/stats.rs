@@ -1,0 +1,83 @@
+//! Frame accounting: nothing is lost silently.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::item::{Gone, Item};
+
+/// Latencies kept for the percentiles: the newest so many.
+const LATENCIES: usize = 4096;
+
+/// What became of every item of a line.
+///
+/// At the end `received = delivered + dropped + lost`; while the line runs, the rest is in flight.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Items the source gave.
+    pub received: u64,
+    /// Items that every sink took.
+    pub delivered: u64,
+    /// Items given up on purpose, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Items that could not be handled, by reason.
+    pub lost: BTreeMap<&'static str, u64>,
+    /// The first of the lost: name and reason, at most a hundred.
+    pub lost_names: Vec<(String, String)>,
+    /// Warnings seen.
+    pub warnings: u64,
+    /// Bytes of the packets delivered.
+    pub packet_bytes: u64,
+    /// Pixels, or time steps times channels, delivered.
+    pub positions: u64,
+    /// Time from source to sinks of the newest items, in the order they came.
+    pub latencies: Vec<Duration>,
+}
+
+impl Report {
+    /// Items lost, whatever the reason.
+    pub fn lost_count(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// Items dropped, whatever the reason.
+    pub fn dropped_count(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// Items that are still on their way.
+    pub fn in_flight(&self) -> u64 {
+        self.received - self.delivered - self.dropped_count() - self.lost_count()
+    }
+
+    /// The latency that a share `p` of the newest items stays under; zero if there are none.
+    pub fn latency(&self, p: f64) -> Duration {
+        let mut sorted = self.latencies.clone();
+        sorted.sort();
+        let at = (p * sorted.len() as f64) as usize;
+        sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+    }
+
+    /// Counts an item at the end of its way.
+    pub(super) fn count(&mut self, item: &Item, since: Instant) {
+        self.warnings += item.warnings.len() as u64;
+        match &item.gone {
+            None => {
+                self.delivered += 1;
+                self.packet_bytes += item.packet.as_ref().map_or(0, |p| p.payload.len() as u64);
+                let extent = item.packet.as_ref().map(|p| p.header.extent);
+                self.positions += extent.map_or(0, |[a, b]| a as u64 * b as u64);
+                if self.latencies.len() == LATENCIES {
+                    self.latencies.remove(0);
+                }
+                self.latencies.push(since.elapsed());
+            }
+            Some(Gone::Dropped(why)) => *self.dropped.entry(why).or_default() += 1,
+            Some(Gone::Lost(why, what)) => {
+                *self.lost.entry(why).or_default() += 1;
+                if self.lost_names.len() < 100 {
+                    self.lost_names.push((item.name.clone(), what.clone()));
+                }
+            }
+        }
+    }
+}

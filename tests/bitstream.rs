@@ -1,0 +1,200 @@
+//! Packets and streams: round trips, pieces of any size, damage.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Noise, audio_bundle, image_bundle, picture, sound};
+use tamis::bitstream::{
+    Event, Limits, Packer, Packet, PacketReader, PacketWriter, StreamHeader, pack, unpack,
+};
+use tamis::codec::{Bundle, Latent, Layout, Quality, Stamp, plain};
+
+struct Recording {
+    bundle: Arc<Bundle>,
+    header: StreamHeader,
+    latents: Vec<Latent>,
+    packets: Vec<Packet>,
+    bytes: Vec<u8>,
+}
+
+/// A stream of `count` pictures of different sizes and qualities.
+fn record(count: u64) -> Recording {
+    let bundle = image_bundle();
+    let first = Stamp::default();
+    let header = StreamHeader::new(&bundle, Layout::Rgb, 3, &first);
+    let mut writer = PacketWriter::new();
+    let mut bytes = writer.header(&header);
+    let (mut latents, mut packets) = (Vec::new(), Vec::new());
+    for index in 0..count {
+        let frame = picture(17 + index as usize % 5 * 8, 40, index);
+        let quality = Quality::new(30 + (index % 60) as u8).unwrap();
+        let latent = plain::encode(&bundle, &frame, 192, quality).unwrap();
+        let packet = pack(&bundle, &latent, Stamp { index, ..Stamp::default() }).unwrap();
+        bytes.extend(writer.packet(&packet));
+        latents.push(latent);
+        packets.push(packet);
+    }
+    bytes.extend(writer.finish());
+    Recording { bundle, header, latents, packets, bytes }
+}
+
+/// Reads bytes pushed in pieces.
+fn read(bytes: &[u8], piece: usize) -> tamis::Result<(Vec<Event>, bool)> {
+    let mut reader = PacketReader::new(Limits::default());
+    let mut events = Vec::new();
+    for part in bytes.chunks(piece.max(1)) {
+        reader.push(part);
+        while let Some(event) = reader.next_event()? {
+            events.push(event);
+        }
+    }
+    reader.finish();
+    while let Some(event) = reader.next_event()? {
+        events.push(event);
+    }
+    Ok((events, reader.is_complete()))
+}
+
+fn packets(events: &[Event]) -> Vec<&Packet> {
+    events.iter().filter_map(|e| if let Event::Packet(p) = e { Some(p) } else { None }).collect()
+}
+
+#[test]
+fn streams_do_not_depend_on_how_the_bytes_arrive() {
+    let r = record(6);
+    let (whole, complete) = read(&r.bytes, usize::MAX).unwrap();
+    assert!(complete);
+    assert_eq!(whole.len(), 8);
+    assert_eq!(whole[0], Event::Header(r.header.clone()));
+    assert!(packets(&whole).into_iter().eq(&r.packets));
+    let Event::Footer(footer) = &whole[7] else { panic!("the last record is the footer") };
+    assert_eq!(footer.offsets.len(), 6);
+    for (&offset, packet) in footer.offsets.iter().zip(&r.packets) {
+        let mut alone = r.bytes[..footer.offsets[0] as usize].to_vec();
+        alone.extend(&r.bytes[offset as usize..]);
+        assert_eq!(packets(&read(&alone, 999).unwrap().0)[0], packet);
+    }
+    for piece in [1, 7, 100] {
+        assert_eq!(read(&r.bytes, piece).unwrap(), (whole.clone(), true));
+    }
+}
+
+#[test]
+fn latents_come_back_and_any_prefix_of_groups_decodes() {
+    let r = record(6);
+    let packer = Packer::new(&r.bundle);
+    for (packet, latent) in r.packets.iter().zip(&r.latents) {
+        let u = packer.unpack(&r.bundle, &r.header, packet, &Limits::default()).unwrap();
+        assert_eq!((&u.latent, u.lost_groups), (latent, 0));
+        for groups in (0..r.bundle.groups.len()).rev() {
+            let mut packet = packet.clone();
+            packet.cut(groups);
+            let mut cut = latent.clone();
+            cut.truncate(if groups == 0 { 0 } else { r.bundle.groups[groups - 1] });
+            let u = unpack(&r.bundle, &r.header, &packet).unwrap();
+            assert_eq!((u.latent, u.lost_groups), (cut, 0));
+        }
+    }
+}
+
+#[test]
+fn sound_keeps_its_place_and_rate() {
+    let bundle = audio_bundle(2);
+    let frame = sound(1000, 2, 22050, 1);
+    let latent = plain::encode(&bundle, &frame, 64, Quality::DEFAULT).unwrap();
+    let packet = pack(&bundle, &latent, Stamp::default()).unwrap();
+    let header = StreamHeader::new(&bundle, frame.layout, 2, &Stamp::default());
+    assert_eq!(header.rate(), 22050);
+    assert_eq!(unpack(&bundle, &header, &packet).unwrap().latent, latent);
+}
+
+#[test]
+fn every_truncation_gives_a_prefix_or_an_error() {
+    let r = record(3);
+    for len in 0..r.bytes.len() {
+        match read(&r.bytes[..len], 64) {
+            Err(e) => assert!(len < 120, "{len}: {e}"),
+            Ok((events, complete)) => {
+                assert!(!complete);
+                let found = packets(&events);
+                assert!(found.iter().zip(&r.packets).all(|(a, b)| *a == b));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_costs_one_packet() {
+    let r = record(12);
+    let start = read(&r.bytes, 4096).unwrap().0;
+    let Some(Event::Footer(footer)) = start.last() else { panic!("complete") };
+    let first = footer.offsets[0] as usize;
+    let mut noise = Noise(3);
+    for _ in 0..400 {
+        let at = first + noise.below(r.bytes.len() - first);
+        let mut bytes = r.bytes.clone();
+        bytes[at] ^= 1 << noise.below(8);
+        let (events, _) = read(&bytes, 4096).unwrap();
+        let mut exact = 0;
+        for packet in packets(&events) {
+            let u = unpack(&r.bundle, &r.header, packet).unwrap();
+            let truth = &r.latents[packet.stamp.index as usize];
+            let mut prefix = truth.clone();
+            prefix.truncate(u.latent.channels);
+            assert_eq!(u.latent, prefix, "byte {at}: a group was decoded wrongly");
+            exact += usize::from(u.latent == *truth);
+        }
+        assert!(exact >= r.packets.len() - 1, "byte {at}: {exact} of 12 packets left");
+    }
+}
+
+#[test]
+fn claims_are_checked_before_memory_is_taken() {
+    let r = record(1);
+    let mut packet = r.packets[0].clone();
+    packet.header.extent = [1 << 32, 1 << 32];
+    let mut writer = PacketWriter::new();
+    let mut bytes = writer.header(&r.header);
+    bytes.extend(writer.packet(&packet));
+    let (events, _) = read(&bytes, 4096).unwrap();
+    assert!(packets(&events).is_empty());
+    // Large, but under the limit of pixels: the latent would not fit its own limit.
+    packet.header.extent = [9999, 9999];
+    let tight = Limits { latent_bytes: 1 << 20, ..Limits::default() };
+    let packer = Packer::new(&r.bundle);
+    let error = packer.unpack(&r.bundle, &r.header, &packet, &tight).unwrap_err();
+    assert!(matches!(error, tamis::Error::Limit { .. }), "{error}");
+}
+
+#[test]
+fn random_bytes_are_no_stream() {
+    let mut noise = Noise(11);
+    for len in [0, 1, 3, 4, 5, 50, 5000] {
+        let mut bytes: Vec<u8> = (0..len).map(|_| noise.below(256) as u8).collect();
+        assert!(read(&bytes, 16).is_err());
+        let marker = b"\xD5tmH";
+        let n = len.min(4);
+        bytes[..n].copy_from_slice(&marker[..n]);
+        assert!(read(&bytes, 16).is_err());
+    }
+}
+
+#[test]
+fn another_codec_is_refused_by_name() {
+    let r = record(1);
+    let other = audio_bundle(1);
+    let error = unpack(&other, &r.header, &r.packets[0]).unwrap_err().to_string();
+    assert!(error.contains(&r.bundle.codec_id().to_string()), "{error}");
+    assert!(error.contains(&other.codec_id().to_string()), "{error}");
+}
+
+#[test]
+fn packet_heads_are_small() {
+    let r = record(2);
+    let mut writer = PacketWriter::new();
+    let len = writer.packet(&r.packets[1]).len() - r.packets[1].payload.len();
+    assert!(len <= 40, "{len} bytes");
+}

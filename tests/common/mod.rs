@@ -1,0 +1,92 @@
+//! Signals and bundles that tests share, made in code.
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use tamis::codec::{
+    Bundle, Card, Frame, Kind, Layout, Parts, Projection, Quantizer, Samples, Tables,
+};
+use tamis::signal::Ends;
+
+/// Reproducible numbers in [0, 1).
+pub struct Noise(pub u64);
+
+impl Noise {
+    pub fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 40) as f32 / (1u64 << 24) as f32
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() * n as f32) as usize
+    }
+}
+
+/// A picture with smooth parts, edges and noise.
+pub fn picture(height: usize, width: usize, seed: u64) -> Frame {
+    let mut noise = Noise(seed);
+    let samples = (0..height * width)
+        .flat_map(|i| {
+            let (y, x) = ((i / width) as f32, (i % width) as f32);
+            let wave = 60.0 * (x / 9.0).sin() + 50.0 * (y / 13.0).cos();
+            let edge = if (x - y).abs() < 10.0 { 70.0 } else { 0.0 };
+            let n = noise.next() * 12.0;
+            [128.0 + wave + n, 110.0 + edge + n, 90.0 - wave / 2.0 + edge / 2.0 + n]
+        })
+        .map(|v: f32| v.clamp(0.0, 255.0) as u8)
+        .collect();
+    Frame::rgb(height, width, samples).unwrap()
+}
+
+/// A sound with two tones and noise.
+pub fn sound(steps: usize, channels: usize, rate: u32, seed: u64) -> Frame {
+    let mut noise = Noise(seed);
+    let samples = (0..steps * channels)
+        .map(|i| {
+            let (t, c) = ((i / channels) as f32, (i % channels) as f32);
+            let tones = 0.3 * (t * 0.05 + c).sin() + 0.2 * (t * 0.31).sin();
+            ((tones + 0.02 * (noise.next() - 0.5)) * 32000.0) as i16
+        })
+        .collect();
+    Frame::new(Layout::Audio { rate }, channels, vec![steps], Samples::I16(samples)).unwrap()
+}
+
+/// A codec whose latents are the bands, with the given ends.
+pub fn identity(kind: Kind, inputs: usize, levels: u32, ends: Ends) -> Parts {
+    let bands = match kind {
+        Kind::Image => 1usize << (2 * levels),
+        Kind::Audio => 1 << levels,
+    };
+    let n = inputs * bands;
+    let one = Projection::sparse(n, 1, (0..n as u16).collect(), vec![1.0; n]).unwrap();
+    let mut groups = vec![n];
+    if n > 1 {
+        groups.insert(0, n / 2);
+    }
+    Parts {
+        card: Card { name: "test".into(), ..Card::default() },
+        kind,
+        inputs,
+        levels,
+        ends,
+        padding: 0,
+        rate: if kind == Kind::Audio { 44100 } else { 0 },
+        quantizer: Quantizer::Step,
+        analysis: one.clone(),
+        bias: vec![0.0; n],
+        synthesis: one,
+        offset: vec![0.0; n],
+        steps: vec![0.01; n],
+        deviation: vec![1.0; n],
+        groups,
+        tables: Tables::generic(n).unwrap(),
+    }
+}
+
+pub fn image_bundle() -> Arc<Bundle> {
+    Arc::new(Bundle::new(identity(Kind::Image, 3, 3, Ends::Mirror)).unwrap())
+}
+
+pub fn audio_bundle(inputs: usize) -> Arc<Bundle> {
+    Arc::new(Bundle::new(identity(Kind::Audio, inputs, 5, Ends::Mirror)).unwrap())
+}

@@ -1,0 +1,220 @@
+//! The line: configs, accounting, and results that depend on neither batches nor threads.
+
+#![cfg(feature = "pipeline")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::atomic::AtomicBool;
+
+use tamis::codec::{Samples, Stamp};
+use tamis::pipeline::config::Config;
+use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
+use tamis::pipeline::stages::{Every, Pack, resize};
+use tamis::pipeline::{Item, Parts, Pipeline, Report, Sink, Source, Stage};
+
+const GO: AtomicBool = AtomicBool::new(false);
+
+fn run(config: &str) -> tamis::Result<Report> {
+    Config::parse(config, "test.toml")?.build()?.run(&GO, |_, _| ())
+}
+
+fn error(config: &str) -> String {
+    Config::parse(config, "test.toml").unwrap_err().to_string()
+}
+
+const SCENE: &str = "[source]\nkind = \"scene\"\nwidth = 96\nheight = 64\nframes = 12\n";
+
+#[test]
+fn batches_never_change_a_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for batch in [1, 3, 64] {
+        let path = folder.path().join(format!("{batch}.tamis"));
+        let text = format!(
+            "batch = {batch}\n{SCENE}[codec]\nbundle = \"rgb\"\nquality = 60\n[[sink]]\nkind = \"container\"\npath = {path:?}\n"
+        );
+        let report = run(&text).unwrap();
+        assert_eq!((report.received, report.delivered, report.in_flight()), (12, 12, 0));
+        files.push(std::fs::read(path).unwrap());
+    }
+    assert!(files.windows(2).all(|w| w[0] == w[1]));
+}
+
+#[test]
+fn stages_are_accounted_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "{SCENE}[[stage]]\nkind = \"every\"\nn = 3\n[[stage]]\nkind = \"crop\"\nleft = 8\ntop = 0\nwidth = 50\nheight = 40\n\
+         [[stage]]\nkind = \"resize\"\nwidth = 30\nheight = 20\n[codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"frames\"\nfolder = {:?}\n",
+        folder.path()
+    );
+    let report = run(&text).unwrap();
+    assert_eq!((report.received, report.delivered, report.dropped["every"]), (12, 4, 8));
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(names.len(), 4);
+    let png = std::fs::read(folder.path().join("frame-000003.png")).unwrap();
+    let frame = tamis::pipeline::media::read_image(&png, "png", &Default::default()).unwrap().frame;
+    assert_eq!(frame.extent, [20, 30]);
+}
+
+#[test]
+fn bad_files_are_lost_and_named_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (i, name) in ["a.png", "c.png"].iter().enumerate() {
+        std::fs::write(at(name), encode_png(&common::picture(30, 20, i as u64)).unwrap()).unwrap();
+    }
+    std::fs::write(at("b.png"), b"\x89PNG\r\n\x1a\nrubbish").unwrap();
+    let wav = encode_wav(&common::sound(500, 1, 8000, 1), WavDepth::I16).unwrap();
+    std::fs::write(at("d.wav"), wav).unwrap();
+    let out = folder.path().join("out.tamis");
+    let text = format!(
+        "[source]\nkind = \"files\"\npaths = [{:?}]\n[codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"container\"\npath = {out:?}\n",
+        folder.path()
+    );
+    let report = run(&text).unwrap();
+    // The sound cannot be coded by `rgb`; out.tamis is itself found in the folder, still empty.
+    assert_eq!(report.delivered, 2);
+    assert_eq!(report.lost["unreadable"], 2);
+    assert_eq!(report.lost["encode"], 1);
+    assert_eq!(report.received, 5);
+    assert!(report.lost_names.iter().any(|(name, _)| name.ends_with("b.png")));
+}
+
+#[test]
+fn configs_are_refused_with_line_and_hint() {
+    let codec = "[codec]\nbundle = \"rgb\"\n";
+    let sink = "[[sink]]\nkind = \"container\"\npath = \"x\"\n";
+    let typo = format!("{SCENE}[codec]\nbundle = \"rgb\"\nqualty = 3\n{sink}");
+    let e = error(&typo);
+    assert!(e.starts_with("test.toml:8:") && e.contains("did you mean `quality`"), "{e}");
+    assert!(error(&format!("{SCENE}{codec}")).contains("sink"));
+    assert!(error(&format!("{SCENE}[codec]\nbundle = \"nix\"\n{sink}")).contains("nix"));
+    let e = error(&format!("{SCENE}{codec}quality = 101\n{sink}"));
+    assert!(e.contains("codec.quality") && e.contains("101"), "{e}");
+    assert!(error(&format!("{SCENE}{codec}channels = 7\n{sink}")).contains("codec.channels"));
+    let e = error(&format!("{SCENE}[[stage]]\nkind = \"evry\"\nn = 2\n{codec}{sink}"));
+    assert!(e.contains("did you mean `every`"), "{e}");
+    let json = "[[sink]]\nkind = \"json\"\npath = \"-\"\n";
+    assert!(error(&format!("{SCENE}{codec}{json}")).contains("head"));
+}
+
+struct Nothing;
+
+impl Source for Nothing {
+    fn makes(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn next(&mut self) -> tamis::Result<Option<Item>> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_stage_whose_needs_nobody_makes_is_refused() {
+    let bundle = common::image_bundle();
+    let pack: Box<dyn Stage> = Box::new(Pack::new(bundle));
+    let e = Pipeline::new(Box::new(Nothing), vec![pack], Vec::new(), 1).err().unwrap().to_string();
+    assert!(e.contains("pack") && e.contains("latent"), "{e}");
+}
+
+/// Gives items for ever.
+struct Endless(u64);
+
+impl Source for Endless {
+    fn makes(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn next(&mut self) -> tamis::Result<Option<Item>> {
+        self.0 += 1;
+        let stamp = Stamp { index: self.0, ..Stamp::default() };
+        Ok(Some(Item::new(stamp, "endless", common::picture(8, 8, 1))))
+    }
+}
+
+/// Fails at its fifth item.
+struct Full(u64);
+
+impl Sink for Full {
+    fn needs(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn write(&mut self, _: &Item) -> tamis::Result<()> {
+        self.0 += 1;
+        match self.0 {
+            5 => Err(tamis::Error::io("disk", std::io::ErrorKind::StorageFull.into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> tamis::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_failing_sink_ends_an_endless_line() {
+    let line = Pipeline::new(Box::new(Endless(0)), Vec::new(), vec![Box::new(Full(0))], 4).unwrap();
+    let mut last = 0;
+    let e = line.run(&GO, |report, _| last = report.delivered).unwrap_err().to_string();
+    assert!(e.contains("disk"), "{e}");
+    assert_eq!(last, 4);
+}
+
+#[test]
+fn a_line_that_is_stopped_delivers_what_it_received() {
+    let stop = AtomicBool::new(false);
+    let every: Box<dyn Stage> = Box::new(Every::new(2).unwrap());
+    let line = Pipeline::new(Box::new(Endless(0)), vec![every], Vec::new(), 4).unwrap();
+    let report = line
+        .run(&stop, |report, _| {
+            if report.received >= 100 {
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        })
+        .unwrap();
+    assert!(report.received >= 100);
+    assert_eq!(report.in_flight(), 0);
+    assert_eq!(report.received, report.delivered + report.dropped["every"]);
+}
+
+struct Panics;
+
+impl Stage for Panics {
+    fn name(&self) -> &str {
+        "panics"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn run(&mut self, _: &mut [Item]) -> tamis::Result<()> {
+        panic!("on purpose")
+    }
+}
+
+#[test]
+fn a_stage_that_panics_ends_its_line_with_an_error() {
+    let line = Pipeline::new(Box::new(Endless(0)), vec![Box::new(Panics)], Vec::new(), 1).unwrap();
+    let e = line.run(&GO, |_, _| ()).unwrap_err().to_string();
+    assert!(e.contains("on purpose"), "{e}");
+}
+
+#[test]
+fn resize_keeps_flat_pictures_flat_and_means_equal() {
+    let flat = tamis::codec::Frame::rgb(7, 5, vec![77; 105]).unwrap();
+    for (h, w) in [(1, 1), (3, 9), (14, 10), (7, 5)] {
+        let Samples::U8(v) = resize(&flat, h, w).unwrap().samples else { panic!("8-bit") };
+        assert!(v.len() == h * w * 3 && v.iter().all(|&x| x == 77), "{h}x{w}");
+    }
+    assert!(resize(&flat, 0, 4).is_err());
+}
