@@ -55,7 +55,7 @@ def head(args, module, out):
     difference = export.write(model, module, bundle, inputs, out / "head.onnx")
     command = f"python -m tamis_train head {args.name} --minutes {args.minutes:g} --seed {args.seed}"
     facts |= {
-        "command": command, "seed": args.seed,
+        "command": command, "limit_minutes": args.minutes, "seed": args.seed,
         "parameters": sum(p.numel() for p in model.parameters()), "bytes": (out / "head.onnx").stat().st_size,
         "difference": float(f"{difference:.1e}"), "torch": torch.__version__,
     }  # fmt: skip

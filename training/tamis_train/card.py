@@ -51,6 +51,7 @@ def readme(module, facts):
     parts = ["| part | right |", "|---|---|", *(f"| {k} | {r} of {m} |" for k, (r, m) in facts.get("parts", {}).items()), ""]
     if len(parts) == 3:
         parts = []
+    calls = " in several calls, beside other work" if facts["minutes"] > facts["limit_minutes"] + 0.5 else ""
     lines = [
         f"# Head `{facts['task']}`",
         "",
@@ -91,7 +92,7 @@ def readme(module, facts):
         f"* Command: `{facts['command']}`",
         f"* {facts['steps']} steps{'' if facts['finished'] else ' (stopped by the clock)'}"
         + (f" on {facts['versions']} versions of each picture" if "versions" in facts else "")
-        + f", {facts['minutes']:.1f} minutes on 2 shared CPU cores, seed {facts['seed']}.",
+        + f", {facts['minutes']:.1f} minutes{calls}, on 2 shared CPU cores, seed {facts['seed']}.",
         f"* {facts['parameters']} weights, {facts['bytes'] // 1000} kB; the ONNX file differs from torch by at most "
         f"{facts['difference']:.0e} in a logit.",
         f"* Licence of the weights: {module.CARD['licence']}.",

@@ -1,7 +1,7 @@
 """The `waste` head: fixed statistics of the latent, pooled over the grid, and a small net on them.
 
 Few pictures cannot teach a deep net texture, but texture is what the latent's channels already measure: how strong
-each is, how that varies, which rise and fall together, at which scale, and where in the picture.
+each is, how that varies, which rise and fall together, at which scale, and how parts of the picture differ.
 """
 
 import torch
@@ -51,7 +51,7 @@ class Statistics(nn.Module):
             torch.sigmoid((flat_value[:, :COLOUR].unsqueeze(2) - self.edges) * 4).mean(3).flatten(1),
         ]
         related = centred[:, :RELATED]
-        # The scale of a mean: ones times ones counts the places, whatever the grid.
+        # A sum of ones counts the places, whatever the grid.
         places = torch.ones_like(related[:, :1]).sum(2, keepdim=True)
         covariance = (related @ related.transpose(1, 2)) / places
         parts.append(covariance.flatten(1)[:, self.upper])
