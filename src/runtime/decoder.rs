@@ -116,10 +116,14 @@ impl Decoder {
         if sound.syntheses.len() != total {
             return Err(Error::shape("sound channels", sound.syntheses.len(), total));
         }
-        let mut gap = span.position.checked_sub(sound.position).ok_or_else(|| Error::Bitstream {
-            offset: 0,
-            reason: format!("sound goes back from cell {} to {}", sound.position, span.position),
-        })?;
+        let mut gap =
+            span.position.checked_sub(sound.position).ok_or_else(|| Error::Bitstream {
+                offset: 0,
+                reason: format!(
+                    "sound goes back from cell {} to {}",
+                    sound.position, span.position
+                ),
+            })?;
         if gap.saturating_mul((b.cell() * total) as u64) > FILL {
             self.left_out += gap * b.cell() as u64;
             *sound = fresh(span.position);
