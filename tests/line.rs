@@ -13,7 +13,7 @@ use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
 use tamis::pipeline::stages::{Every, Pack, resize};
 use tamis::pipeline::{Item, Parts, Pipeline, Report, Sink, Source, Stage};
 
-const GO: AtomicBool = AtomicBool::new(false);
+static GO: AtomicBool = AtomicBool::new(false);
 
 fn run(config: &str) -> tamis::Result<Report> {
     Config::parse(config, "test.toml")?.build()?.run(&GO, |_, _| ())

@@ -34,7 +34,7 @@ impl Codecs {
         }
         let (slot, name) = match layout {
             Layout::Gray | Layout::Rgb => (0, "rgb"),
-            Layout::Audio { .. } if channels % 2 == 0 => (1, "stereo"),
+            Layout::Audio { .. } if channels.is_multiple_of(2) => (1, "stereo"),
             Layout::Audio { .. } => (2, "mono"),
         };
         if let Some(bundle) = self.shipped[slot].get() {

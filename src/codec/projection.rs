@@ -42,7 +42,10 @@ impl Projection {
     }
 
     fn checked(self) -> Result<Self> {
-        if self.terms == 0 || self.weight.is_empty() || self.weight.len() % self.terms != 0 {
+        if self.terms == 0
+            || self.weight.is_empty()
+            || !self.weight.len().is_multiple_of(self.terms)
+        {
             let expected = format!("whole rows of {}", self.terms);
             return Err(Error::shape("projection weights", expected, self.weight.len()));
         }
@@ -88,7 +91,7 @@ impl Projection {
         if positions == 0 {
             return;
         }
-        assert!(input.len() % positions == 0 && out.len() % positions == 0);
+        assert!(input.len().is_multiple_of(positions) && out.len().is_multiple_of(positions));
         let have = input.len() / positions;
         for start in (0..positions).step_by(BLOCK) {
             let len = BLOCK.min(positions - start);

@@ -66,7 +66,7 @@ impl Tables {
     /// `Shape` if not.
     pub fn new(frequencies: Vec<u16>, select: Vec<u8>, channels: usize) -> Result<Self> {
         let count = frequencies.len() / ALPHABET;
-        if frequencies.is_empty() || frequencies.len() % ALPHABET != 0 || count > 256 {
+        if frequencies.is_empty() || !frequencies.len().is_multiple_of(ALPHABET) || count > 256 {
             let expected = format!("1 to 256 rows of {ALPHABET}");
             return Err(Error::shape("entropy tables", expected, frequencies.len()));
         }

@@ -275,7 +275,9 @@ impl Config {
                         .check_picture("stage", height as u64, width as u64)
                         .map_err(|e| Error::config("stage", e))?;
                 }
-                StageConfig::Every { n } => drop(Every::new(n)?),
+                StageConfig::Every { n } => {
+                    Every::new(n)?;
+                }
             }
         }
         let json = self.sink.iter().any(|s| matches!(s, SinkConfig::Json { .. }));

@@ -46,7 +46,7 @@ impl Stage for Every {
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
-            if self.seen % self.n != 0 {
+            if !self.seen.is_multiple_of(self.n) {
                 item.drop_for("every");
             }
             self.seen += 1;

@@ -58,7 +58,7 @@ impl<W: Write + Send> Sink for Container<W> {
         if !known {
             bytes.extend(writer.header(header));
             self.headers.insert(stream, header.clone());
-        } else if self.packets % REPEAT == 0 {
+        } else if self.packets.is_multiple_of(REPEAT) {
             for header in self.headers.values() {
                 bytes.extend(writer.header(header));
             }
