@@ -230,8 +230,8 @@ impl Config {
     /// `Config` with name, line and reason if it is wrong.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
         let config: Self = toml::from_str(text).map_err(|e| {
-            let line =
-                e.span().map_or(1, |s| text[..s.start.min(text.len())].lines().count().max(1));
+            let before = e.span().map_or(0, |s| s.start.min(text.len()));
+            let line = text.as_bytes()[..before].iter().filter(|&&b| b == b'\n').count() + 1;
             Error::config(format!("{name}:{line}"), super::hint::with_hint(e.message()))
         })?;
         config.check().map_err(|e| match e {
