@@ -163,6 +163,20 @@ fn folders_finish_and_name_what_was_bad() {
 }
 
 #[test]
+fn many_long_sounds_finish_on_one_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    std::fs::create_dir(dir.join("in")).unwrap();
+    for i in 0..3 {
+        let wav = encode_wav(&sound(16384 * 6, 1, 8000, i), WavDepth::I16).unwrap();
+        std::fs::write(dir.join(format!("in/{i}.wav")), wav).unwrap();
+    }
+    good(&tamis(dir, &["encode", "in", "-o", "out/", "--threads", "1"]));
+    good(&tamis(dir, &["decode", "out", "-o", "back/", "--threads", "1"]));
+    assert_eq!(frame(&dir.join("back/2.wav")).extent, [16384 * 6]);
+}
+
+#[test]
 fn y4m_and_bare_bytes_stream_in() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
@@ -192,7 +206,12 @@ fn exit_codes_are_a_contract() {
     std::fs::write(dir.join("bad.png"), b"\x89PNG\r\n\x1a\nrubbish").unwrap();
     std::fs::write(dir.join("bad.toml"), "[source]\nkind = \"scen\"\n").unwrap();
     std::fs::write(dir.join("ok.png"), encode_png(&picture(9, 9, 1)).unwrap()).unwrap();
-    let cases: [(i32, &[&str]); 10] = [
+    good(&tamis(dir, &["encode", "ok.png", "-o", "ok.tamis"]));
+    let cases: [(i32, &[&str]); 14] = [
+        (2, &["encode", "ok.png", "-o", "ok.png"]),
+        (2, &["decode", "ok.tamis", "-o", "ok.tamis"]),
+        (2, &["decode", "ok.tamis", "-o", "ok.jpg"]),
+        (2, &["decode", "ok.tamis", "-o", "x.png", "--groups", "9"]),
         (2, &["encode"]),
         (2, &["encode", "ok.png", "-o", "x", "--quality", "0"]),
         (2, &["encode", "ok.png", "-o", "x.tamis", "--channels", "7"]),

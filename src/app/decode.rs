@@ -37,6 +37,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         let reason = format!("{} inputs need a folder, as in `-o out/`", found.len());
         return Err(Error::config("--output", reason).into());
     }
+    if !folder {
+        files::spare_inputs(&found, &typed.output)?;
+    }
     let outputs = files::outputs(&found);
     let stop = stop_flag();
     let bar = files::progress(found.len() as u64, "decoding");
@@ -111,7 +114,10 @@ fn decode(typed: &Typed, input: &Path, sink: Frames, stop: &AtomicBool) -> Resul
     let bundle = bundle_of(typed.codec.as_deref(), header.as_ref())?;
     let channels = match typed.groups {
         Some(0) => return Err(Error::config("--groups", "0; at least 1 is needed")),
-        Some(n) => bundle.groups[n.min(bundle.groups.len()) - 1],
+        Some(n) => *bundle.groups.get(n - 1).ok_or_else(|| {
+            let reason = format!("{n}; the bundle has {}", bundle.groups.len());
+            Error::config("--groups", reason)
+        })?,
         None => typed.channels.unwrap_or(bundle.channels()),
     };
     let line = Pipeline::new(

@@ -41,9 +41,11 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     };
     let stop = stop_flag();
     if !files::is_folder(&typed.output) {
+        files::spare_inputs(&found, &typed.output)?;
         let paths = found.into_iter().map(|f| f.path).collect();
         let coded = job.encode(paths, &typed.output, &stop)?;
         if let Some(error) = nothing_came_through(&coded.report) {
+            remove_empty(&typed.output);
             return Err(error.into());
         }
         let to_stdout = typed.output.as_os_str() == "-";
@@ -64,8 +66,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 .and_then(|()| job.encode(vec![input.path.clone()], output, &stop))
                 .and_then(|coded| match nothing_came_through(&coded.report) {
                     Some(error) => {
-                        // Nothing is better than a recording of nothing.
-                        let _ = std::fs::remove_file(output);
+                        remove_empty(output);
                         Err(error)
                     }
                     None => Ok(coded),
@@ -104,6 +105,14 @@ fn say(as_json: bool, to_stdout: bool, json: &Value, words: &str) -> Result<()> 
         Ok(())
     } else {
         print_line(line)
+    }
+}
+
+/// Nothing is better than a recording of nothing.
+fn remove_empty(output: &Path) {
+    if output.as_os_str() != "-" && std::fs::metadata(output).is_ok_and(|m| m.len() == 0) {
+        // If it cannot be removed, an empty file is what stays; the error is reported anyway.
+        let _ = std::fs::remove_file(output);
     }
 }
 

@@ -40,6 +40,21 @@ pub fn outputs(found: &[Found]) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Refuses an output that is one of the inputs: it would be gone before it is read.
+///
+/// # Errors
+/// `Config`, naming the file.
+pub fn spare_inputs(found: &[Found], output: &Path) -> Result<()> {
+    let Ok(target) = output.canonicalize() else { return Ok(()) };
+    match found.iter().any(|f| f.path.canonicalize().is_ok_and(|p| p == target)) {
+        true => {
+            let reason = format!("{} is also an input; name another file", output.display());
+            Err(Error::config("--output", reason))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Path with `ending` behind whatever its name is.
 pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}.{ending}", path.display()))

@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::WithLosses) => ExitCode::from(3),
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("tamis: {e:#}");
+            eprintln!("tamis: {e}");
             ExitCode::from(exit_code(&e))
         }
     }

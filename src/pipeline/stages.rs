@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::item::{Item, Parts};
 use super::line::Stage;
 use crate::bitstream::{Limits, Packer, StreamHeader};
@@ -149,13 +147,13 @@ impl Stage for Resize {
     }
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
-        batch.par_iter_mut().for_each(|item| {
-            let Some(frame) = &item.frame else { return };
+        for item in batch {
+            let Some(frame) = &item.frame else { continue };
             match resize(frame, self.height, self.width) {
                 Ok(frame) => item.frame = Some(frame),
                 Err(e) => item.lose("resize", e),
             }
-        });
+        }
         Ok(())
     }
 }
@@ -296,13 +294,13 @@ impl Stage for Pack {
     }
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
-        batch.par_iter_mut().for_each(|item| {
-            let Some(latent) = &item.latent else { return };
+        for item in batch {
+            let Some(latent) = &item.latent else { continue };
             match self.packer.pack(&self.bundle, latent, item.stamp.clone()) {
                 Ok(packet) => item.packet = Some(packet),
                 Err(e) => item.lose("pack", e),
             }
-        });
+        }
         Ok(())
     }
 }
@@ -344,9 +342,10 @@ impl Stage for Unpack {
     }
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
-        batch.par_iter_mut().for_each(|item| {
+        for item in batch {
             let (Some(packet), Some(header)) = (&item.packet, &item.header) else {
-                return item.lose("unpack", "the packet's stream has no header");
+                item.lose("unpack", "the packet's stream has no header");
+                continue;
             };
             match self.packer.unpack(&self.bundle, header, packet, &self.limits) {
                 Ok(unpacked) => {
@@ -356,7 +355,8 @@ impl Stage for Unpack {
                     }
                     if unpacked.latent.channels == 0 {
                         let why = unpacked.reason.unwrap_or("the packet has no groups".into());
-                        return item.lose("unpack", why);
+                        item.lose("unpack", why);
+                        continue;
                     }
                     let mut latent = unpacked.latent;
                     latent.truncate(self.channels);
@@ -364,7 +364,7 @@ impl Stage for Unpack {
                 }
                 Err(e) => item.lose("unpack", e),
             }
-        });
+        }
         Ok(())
     }
 }

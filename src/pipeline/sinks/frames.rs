@@ -76,6 +76,18 @@ impl Frames {
         match &self.target {
             Target::Stdout => Ok(None),
             Target::File(path) => {
+                let typed = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+                let fits = match typed.as_deref() {
+                    Some("wav") => audio,
+                    Some("png" | "ppm" | "pgm" | "pnm") => !audio,
+                    _ => false,
+                };
+                if !fits {
+                    let what =
+                        if audio { "sound: name a .wav" } else { "pictures: name a .png or .ppm" };
+                    let reason = format!("{}: this stream holds {what}", path.display());
+                    return Err(Error::config("--output", reason));
+                }
                 if self.written.is_empty() {
                     return Ok(Some(path.clone()));
                 }
