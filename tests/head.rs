@@ -103,3 +103,16 @@ fn files_and_recordings_give_the_same_answer() {
         assert_eq!(media["path"], input);
     }
 }
+
+#[test]
+fn example_configs_are_good() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let configs = std::fs::read_dir(examples).unwrap().map(|e| e.unwrap().path());
+    let configs: Vec<_> = configs.filter(|p| p.extension().is_some_and(|e| e == "toml")).collect();
+    assert!(configs.len() >= 2);
+    for config in configs {
+        let check = Command::new(env!("CARGO_BIN_EXE_tamis")).arg("check").arg(&config).output();
+        let check = check.unwrap();
+        assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    }
+}

@@ -60,6 +60,10 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 if outcome(&report) == Outcome::WithLosses || report.warnings > 0 {
                     all = Outcome::WithLosses;
                 }
+                if !typed.json {
+                    let (input, frames) = (input.path.display(), report.delivered);
+                    eprintln!("{input}: {frames} frames to {}", typed.output.display());
+                }
                 if typed.json {
                     let line = json!({
                         "path": input.path, "frames": report.delivered, "lost": report.lost_count(),

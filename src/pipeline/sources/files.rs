@@ -79,7 +79,10 @@ impl Files {
                 let Some(path) = self.paths.next() else { return Ok(None) };
                 match Feed::open(&path, &self.how) {
                     Ok(feed) if feed.is_packets() != (self.makes == Parts::PACKET) => {
-                        let why = "is a .tamis stream among media files, or the other way round";
+                        let why = match feed.is_packets() {
+                            true => "is a .tamis file already; `decode` and `info` read it",
+                            false => "is no .tamis file; `encode` makes one of it",
+                        };
                         return Ok(Some(unreadable(&path, why)));
                     }
                     Ok(feed) => self.feed = Some(feed),
