@@ -42,8 +42,14 @@ pub fn read_image(bytes: &[u8], name: &str, limits: &Limits) -> Result<Decoded> 
     {
         return Ok(decoded);
     }
-    let (mut picture, orientation) = decode(bytes, name, format, limits)?;
     let mut warnings = Vec::new();
+    let decoded = decode(bytes, name, format, limits).or_else(|e| {
+        let fixed = (format == ImageFormat::Tiff).then(|| tiff::with_bounded_strips(bytes));
+        let fixed = fixed.flatten().ok_or(e)?;
+        warnings.push("a strip claims more rows than the picture has: cut to them".to_owned());
+        decode(&fixed, name, format, limits)
+    });
+    let (mut picture, orientation) = decoded?;
     if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
         warnings.push("the end is missing: what the file does not hold is gray".to_owned());
     }

@@ -103,3 +103,34 @@ fn paint(indices: &[u8], map: &[u16], name: &str) -> Result<Samples> {
     let color = |i: u8, plane: usize| (map[plane * 256 + usize::from(i)] >> 8) as u8;
     Ok(Samples::U8(indices.iter().flat_map(|&i| [color(i, 0), color(i, 1), color(i, 2)]).collect()))
 }
+
+/// A copy of a JPEG-in-TIFF in which no inner JPEG claims more rows than its strip has; `None` if
+/// none does. The strip's rows are the word of the TIFF, and readers cut what goes beyond.
+pub(super) fn with_bounded_strips(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut decoder = Decoder::new(Cursor::new(bytes)).ok()?;
+    let (_, height) = decoder.dimensions().ok()?;
+    let offsets = decoder.find_tag_unsigned_vec::<u64>(Tag::StripOffsets).ok()??;
+    let lengths = decoder.find_tag_unsigned_vec::<u64>(Tag::StripByteCounts).ok()??;
+    let per_strip = decoder.find_tag_unsigned::<u32>(Tag::RowsPerStrip).ok()?.unwrap_or(height);
+    let per_strip = per_strip.clamp(1, height.max(1));
+    let strips = height.div_ceil(per_strip).max(1);
+    let mut fixed = bytes.to_vec();
+    let mut changed = false;
+    for (i, (&offset, &length)) in offsets.iter().zip(&lengths).enumerate() {
+        // Planes of their own repeat the rows.
+        let top = (i % strips as usize) as u32 * per_strip;
+        let rows = per_strip.min(height - top);
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(usize::try_from(length).ok()?)?;
+        let strip = fixed.get_mut(start..end)?;
+        // The frame header: marker FF C0 to C2, length, precision, rows.
+        let frame = strip.windows(7).position(|w| w[0] == 0xFF && (0xC0..=0xC2).contains(&w[1]));
+        let Some(at) = frame else { continue };
+        let claimed = u16::from_be_bytes([strip[at + 5], strip[at + 6]]);
+        if u32::from(claimed) > rows {
+            strip[at + 5..at + 7].copy_from_slice(&(rows as u16).to_be_bytes());
+            changed = true;
+        }
+    }
+    changed.then_some(fixed)
+}
