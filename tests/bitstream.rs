@@ -170,6 +170,15 @@ fn claims_are_checked_before_memory_is_taken() {
 }
 
 #[test]
+fn a_group_without_cells_is_damage_not_a_panic() {
+    let r = record(1);
+    let mut packet = r.packets[0].clone();
+    packet.header.extent = [0, 40];
+    let u = unpack(&r.bundle, &r.header, &packet).unwrap();
+    assert_eq!((u.latent.channels, u.lost_groups), (0, r.bundle.groups.len()));
+}
+
+#[test]
 fn random_bytes_are_no_stream() {
     let mut noise = Noise(11);
     for len in [0, 1, 3, 4, 5, 50, 5000] {

@@ -233,6 +233,19 @@ fn exit_codes_are_a_contract() {
     assert!(words(&check).contains("bad.toml:2"), "{}", words(&check));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_failed_encode_removes_no_link_and_no_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    std::fs::write(dir.join("bad.png"), b"\x89PNG\r\n\x1a\nrubbish").unwrap();
+    std::os::unix::fs::symlink("/dev/null", dir.join("null")).unwrap();
+    assert_eq!(code(&tamis(dir, &["encode", "bad.png", "-o", "null"])), 65);
+    assert!(dir.join("null").is_symlink() && Path::new("/dev/null").exists());
+    assert_eq!(code(&tamis(dir, &["encode", "bad.png", "-o", "x.tamis"])), 65);
+    assert!(!dir.join("x.tamis").exists());
+}
+
 #[test]
 fn damage_is_reported_and_the_rest_decodes() {
     let folder = tempfile::tempdir().unwrap();

@@ -110,7 +110,8 @@ fn say(as_json: bool, to_stdout: bool, json: &Value, words: &str) -> Result<()> 
 
 /// Nothing is better than a recording of nothing.
 fn remove_empty(output: &Path) {
-    if output.as_os_str() != "-" && std::fs::metadata(output).is_ok_and(|m| m.len() == 0) {
+    // Only a plain file: a device, a pipe or a link that was named is not ours to remove.
+    if std::fs::symlink_metadata(output).is_ok_and(|m| m.is_file() && m.len() == 0) {
         // If it cannot be removed, an empty file is what stays; the error is reported anyway.
         let _ = std::fs::remove_file(output);
     }

@@ -67,6 +67,9 @@ impl Coder {
         if len == 0 {
             return Ok(());
         }
+        if cells == 0 {
+            return Err(group.error(format!("{len} bytes of a group without cells")));
+        }
         let mut group = group;
         let stated = u32::from_le_bytes(group.array()?);
         let mut check = group;

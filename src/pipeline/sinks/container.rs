@@ -44,11 +44,8 @@ impl<W: Write + Send> Sink for Container<W> {
     }
 
     fn write(&mut self, item: &Item) -> Result<()> {
-        let (Some(packet), Some(header), Some(mut writer)) =
-            (&item.packet, &item.header, self.writer.take())
-        else {
-            return Ok(());
-        };
+        let (Some(packet), Some(header)) = (&item.packet, &item.header) else { return Ok(()) };
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
         let mut bytes = Vec::new();
         let stream = header.stream;
         // A stream's first header holds; a later frame of another layout needs a new one.
