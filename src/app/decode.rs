@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::args::Decode as Typed;
-use super::{Outcome, files, nothing_came_through, outcome, print_line, stop_flag, tell};
+use super::{
+    Outcome, files, nothing_came_through, outcome, print_aside, print_line, say, stop_flag, tell,
+    unread,
+};
 use crate::bitstream::{Limits, StreamHeader};
 use crate::codec::Bundle;
 use crate::error::{Error, Result};
@@ -43,26 +46,33 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let outputs = files::outputs(&found);
     let stop = stop_flag();
     let bar = files::progress(found.len() as u64, "decoding");
-    let results: Vec<Result<Report>> = found
+    let results: Vec<Option<Result<Report>>> = found
         .par_iter()
         .zip(&outputs)
         .map(|(input, name)| {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
             let done = sink(typed, folder, name).and_then(|s| decode(typed, &input.path, s, &stop));
             bar.inc(1);
-            done
+            Some(done)
         })
         .collect();
     bar.finish_and_clear();
     let mut all = Outcome::Done;
     for (input, result) in found.iter().zip(results) {
+        let Some(result) = result else {
+            all = unread(&input.path);
+            continue;
+        };
         let failed = match result {
             Ok(report) => {
-                if outcome(&report) == Outcome::WithLosses || report.warnings > 0 {
+                if outcome(&report) == Outcome::WithLosses {
                     all = Outcome::WithLosses;
                 }
                 if !typed.json {
                     let (input, frames) = (input.path.display(), report.delivered);
-                    eprintln!("{input}: {frames} frames to {}", typed.output.display());
+                    say(format_args!("{input}: {frames} frames to {}", typed.output.display()));
                 }
                 if typed.json {
                     let line = json!({
@@ -71,7 +81,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                     });
                     // Data may go to stdout; then the report goes to stderr.
                     if typed.output.as_os_str() == "-" {
-                        eprintln!("{line}")
+                        print_aside(line)
                     } else {
                         print_line(line)?
                     }
@@ -85,7 +95,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 return Err(error.into());
             }
             all = Outcome::WithLosses;
-            eprintln!("tamis: {error}");
+            say(&error);
             if typed.json {
                 print_line(json!({ "path": input.path, "error": error.to_string() }))?;
             }

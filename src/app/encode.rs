@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use super::args::Encode as Typed;
 use super::codecs::Codecs;
 use super::files;
-use super::{Outcome, nothing_came_through, outcome, print_line, stop_flag, tell};
+use super::{
+    Outcome, nothing_came_through, outcome, print_aside, print_line, say, stop_flag, tell, unread,
+};
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::sinks::Container;
@@ -49,7 +51,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             return Err(error.into());
         }
         let to_stdout = typed.output.as_os_str() == "-";
-        say(typed.json, to_stdout, &coded.json(&typed.output), &coded.words(&typed.output))?;
+        report(typed.json, to_stdout, &coded.json(&typed.output), &coded.words(&typed.output))?;
         return Ok(outcome(&coded.report));
     }
     let bar = files::progress(found.len() as u64, "encoding");
@@ -59,11 +61,20 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         let place = |o: PathBuf| files::with_ending(&typed.output.join(o), "tamis");
         found.into_iter().zip(outputs.into_iter().map(place)).collect()
     };
-    let results: Vec<Result<Coded>> = jobs
+    let results: Vec<Option<Result<Coded>>> = jobs
         .par_iter()
         .map(|(input, output)| {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
             let coded = files::make_folder_of(output)
                 .and_then(|()| job.encode(vec![input.path.clone()], output, &stop))
+                // The only input's error ends the verb and is said there.
+                .inspect_err(|e| {
+                    if !single {
+                        say(e)
+                    }
+                })
                 .and_then(|coded| match nothing_came_through(&coded.report) {
                     Some(error) => {
                         remove_empty(output);
@@ -72,21 +83,22 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                     None => Ok(coded),
                 });
             bar.inc(1);
-            coded
+            Some(coded)
         })
         .collect();
     bar.finish_and_clear();
     let mut all = Outcome::Done;
     for ((input, output), result) in jobs.iter().zip(results) {
         match result {
-            Ok(coded) => {
-                say(typed.json, false, &coded.json(output), &coded.words(output))?;
+            None => all = unread(&input.path),
+            Some(Ok(coded)) => {
+                report(typed.json, false, &coded.json(output), &coded.words(output))?;
                 if outcome(&coded.report) == Outcome::WithLosses {
                     all = Outcome::WithLosses;
                 }
             }
-            Err(e) if single => return Err(e.into()),
-            Err(e) => {
+            Some(Err(e)) if single => return Err(e.into()),
+            Some(Err(e)) => {
                 all = Outcome::WithLosses;
                 if typed.json {
                     print_line(json!({ "path": input.path, "error": e.to_string() }))?;
@@ -98,10 +110,10 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
 }
 
 /// One line about an output: on stdout, or on stderr if the data itself goes to stdout.
-fn say(as_json: bool, to_stdout: bool, json: &Value, words: &str) -> Result<()> {
+fn report(as_json: bool, to_stdout: bool, json: &Value, words: &str) -> Result<()> {
     let line = if as_json { json.to_string() } else { words.to_owned() };
     if to_stdout {
-        eprintln!("{line}");
+        print_aside(line);
         Ok(())
     } else {
         print_line(line)
@@ -160,7 +172,7 @@ impl Job {
         )?;
         let report = line.run(stop, |_, item| tell(item))?;
         let seconds = start.elapsed().as_secs_f64();
-        let bytes = counter.load(std::sync::atomic::Ordering::Relaxed);
+        let bytes = counter.load(Ordering::Relaxed);
         Ok(Coded {
             samples: report.positions,
             report,
@@ -225,7 +237,7 @@ struct Counting<W> {
 impl<W: Write> Write for Counting<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let n = self.out.write(bytes)?;
-        self.count.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
+        self.count.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
 

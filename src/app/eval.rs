@@ -29,7 +29,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             Ok(d) => frames.push((path.display().to_string(), d.frame)),
             Err(e) => {
                 outcome = Outcome::WithLosses;
-                bar.suspend(|| eprintln!("tamis: {e}"));
+                bar.suspend(|| super::say(&e));
                 if typed.json {
                     print_line(json!({ "path": path, "error": e.to_string() }))?;
                 }

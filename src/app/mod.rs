@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::WithLosses) => ExitCode::from(3),
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("tamis: {e}");
+            say(&e);
             ExitCode::from(exit_code(&e))
         }
     }
@@ -91,7 +91,7 @@ fn stop_flag() -> Arc<AtomicBool> {
         let again = signal_hook::flag::register_conditional_shutdown(signal, 1, flag.clone());
         let first = again.and_then(|_| signal_hook::flag::register(signal, flag.clone()));
         if let Err(e) = first {
-            eprintln!("tamis: signal {signal} will not drain the line: {e}");
+            say(format_args!("signal {signal} will not drain the line: {e}"));
         }
     }
     flag
@@ -100,16 +100,36 @@ fn stop_flag() -> Arc<AtomicBool> {
 /// Says on stderr what was odd about an item, or why it is gone.
 fn tell(item: &Item) {
     for warning in &item.warnings {
-        eprintln!("tamis: {}: {warning}", item.name);
+        say(format_args!("{}: {warning}", item.name));
     }
     if let Some(crate::pipeline::Gone::Lost(_, why)) = &item.gone {
-        eprintln!("tamis: {}: {why}", item.name);
+        say(format_args!("{}: {why}", item.name));
     }
 }
 
-/// The outcome of a report: losses if any item was lost.
+/// The outcome of a report: losses if anything is missing.
 fn outcome(report: &Report) -> Outcome {
-    if report.lost_count() > 0 { Outcome::WithLosses } else { Outcome::Done }
+    if report.unread {
+        say("stopped before the input came to its end");
+    }
+    if report.has_losses() { Outcome::WithLosses } else { Outcome::Done }
+}
+
+/// The outcome for an input that was not begun because the line was stopped.
+fn unread(input: &std::path::Path) -> Outcome {
+    say(format_args!("{}: not begun, stopped before", input.display()));
+    Outcome::WithLosses
+}
+
+/// Says something on stderr.
+fn say(words: impl std::fmt::Display) {
+    print_aside(format_args!("tamis: {words}"));
+}
+
+/// Prints a line on stderr. That nobody listens there is no reason to stop.
+fn print_aside(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The error of a report in which nothing at all came through but losses.

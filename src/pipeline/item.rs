@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
+use super::warning::Warning;
 use crate::bitstream::{Packet, StreamHeader};
 use crate::codec::{Frame, Latent, Stamp};
 use crate::runtime::Prediction;
@@ -27,7 +28,7 @@ pub struct Item {
     /// What heads said.
     pub predictions: Vec<Prediction>,
     /// What was odd but did not stop it.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Why it goes no further.
     pub gone: Option<Gone>,
 }

@@ -24,6 +24,11 @@ pub trait Source: Send {
     /// # Errors
     /// What stops the line. An item that could not be read is no error but a lost item.
     fn next(&mut self) -> Result<Option<Item>>;
+
+    /// Called instead of [`Self::next`] when the line is stopped: what was read but not yet given.
+    fn close(&mut self) -> Vec<Item> {
+        Vec::new()
+    }
 }
 
 /// What is done to items on the way.
@@ -155,7 +160,8 @@ impl Pipeline {
             (join(reader), join(worker), written)
         });
         let finished = sinks.iter_mut().map(|s| s.finish()).fold(Ok(()), Result::and);
-        read.and(worked).and(written).and(finished)?;
+        report.unread = matches!(read, Ok(false));
+        read.map(drop).and(worked).and(written).and(finished)?;
         Ok(report)
     }
 }
@@ -176,14 +182,21 @@ fn join<T>(handle: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     })
 }
 
-fn read(source: &mut dyn Source, out: Sender<Passing>, halted: &dyn Fn() -> bool) -> Result<()> {
+/// Reads to the end of the source, and says whether it got there.
+fn read(source: &mut dyn Source, out: Sender<Passing>, halted: &dyn Fn() -> bool) -> Result<bool> {
+    let give = |item| out.send(Passing { item, since: Instant::now() }).is_ok();
     while !halted() {
-        let Some(item) = source.next()? else { return Ok(()) };
-        if out.send(Passing { item, since: Instant::now() }).is_err() {
-            return Ok(());
+        let Some(item) = source.next()? else { return Ok(true) };
+        if !give(item) {
+            return Ok(false);
         }
     }
-    Ok(())
+    for item in source.close() {
+        if !give(item) {
+            break;
+        }
+    }
+    Ok(false)
 }
 
 fn work(

@@ -12,7 +12,9 @@ pub mod sinks;
 pub mod sources;
 pub mod stages;
 mod stats;
+mod warning;
 
 pub use item::{Gone, Item, Parts};
 pub use line::{Pipeline, Sink, Source, Stage};
 pub use stats::Report;
+pub use warning::Warning;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::item::{Item, Parts};
 use super::line::Stage;
+use super::warning::Warning;
 use crate::bitstream::{Limits, Packer, StreamHeader};
 use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
 use crate::error::{Error, Result};
@@ -351,7 +352,8 @@ impl Stage for Unpack {
                 Ok(unpacked) => {
                     if let Some(reason) = &unpacked.reason {
                         let (all, lost) = (packet.header.lengths.len(), unpacked.lost_groups);
-                        item.warnings.push(format!("{lost} of {all} groups lost: {reason}"));
+                        let text = format!("{lost} of {all} groups lost: {reason}");
+                        item.warnings.push(Warning::missing(text));
                     }
                     if unpacked.latent.channels == 0 {
                         let why = unpacked.reason.unwrap_or("the packet has no groups".into());
@@ -404,7 +406,8 @@ impl Stage for Decode {
                 // The sound before never said its end: the packet that did is lost.
                 if let Ok(Some(rest)) = self.decoder.finish() {
                     let steps = rest.positions();
-                    item.warnings.push(format!("the stream before lost its end, {steps} steps"));
+                    let text = format!("the stream before lost its end, {steps} steps");
+                    item.warnings.push(Warning::missing(text));
                 }
             }
             let before = (self.decoder.filled(), self.decoder.left_out());
@@ -414,11 +417,13 @@ impl Stage for Decode {
             }
             let silent = self.decoder.filled() - before.0;
             if silent > 0 {
-                item.warnings.push(format!("{silent} time steps missing, now silence"));
+                let text = format!("{silent} time steps missing, now silence");
+                item.warnings.push(Warning::missing(text));
             }
             let out = self.decoder.left_out() - before.1;
             if out > 0 {
-                item.warnings.push(format!("{out} time steps missing, left out: too many"));
+                let text = format!("{out} time steps missing, left out: too many");
+                item.warnings.push(Warning::missing(text));
             }
         }
         Ok(())

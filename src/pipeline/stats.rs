@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::item::{Gone, Item};
+use super::warning::Warning;
 
 /// Latencies kept for the percentiles: the newest so many.
 const LATENCIES: usize = 4096;
@@ -25,6 +26,10 @@ pub struct Report {
     pub lost_names: Vec<(String, String)>,
     /// Warnings seen.
     pub warnings: u64,
+    /// Items of which a part was missing; delivered all the same, with a warning.
+    pub incomplete: u64,
+    /// The line was stopped before its source came to an end.
+    pub unread: bool,
     /// Bytes of the packets delivered.
     pub packet_bytes: u64,
     /// Pixels, or time steps times channels, delivered.
@@ -34,6 +39,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether anything that was asked for is missing.
+    pub fn has_losses(&self) -> bool {
+        self.lost_count() > 0 || self.incomplete > 0 || self.unread
+    }
+
     /// Items lost, whatever the reason.
     pub fn lost_count(&self) -> u64 {
         self.lost.values().sum()
@@ -60,6 +70,7 @@ impl Report {
     /// Counts an item at the end of its way.
     pub(super) fn count(&mut self, item: &Item, since: Instant) {
         self.warnings += item.warnings.len() as u64;
+        self.incomplete += u64::from(item.warnings.iter().any(Warning::is_missing));
         match &item.gone {
             None => {
                 self.delivered += 1;

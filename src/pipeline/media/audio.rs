@@ -15,6 +15,7 @@ use super::wav::{WavReader, finite};
 use super::{Decoded, Limits, check_sound_shape};
 use crate::codec::{Frame, Layout, Samples};
 use crate::error::{Error, Result};
+use crate::pipeline::warning::Warning;
 
 /// Time steps read from a WAV file at once.
 const BLOCK_STEPS: usize = 1 << 16;
@@ -96,7 +97,7 @@ fn read_coded(bytes: &[u8], name: &str, limits: &Limits, format: Format) -> Resu
             Ok(Some(packet)) => packet,
             Ok(None) => break,
             Err(e) => {
-                sound.warnings.push(format!("ends early: {e}"));
+                sound.warnings.push(Warning::missing(format!("ends early: {e}")));
                 break;
             }
         };
@@ -114,7 +115,7 @@ fn read_coded(bytes: &[u8], name: &str, limits: &Limits, format: Format) -> Resu
                 true
             }
             Err(e) => {
-                sound.warnings.push(format!("ends early: {e}"));
+                sound.warnings.push(Warning::missing(format!("ends early: {e}")));
                 false
             }
         };
@@ -125,7 +126,7 @@ fn read_coded(bytes: &[u8], name: &str, limits: &Limits, format: Format) -> Resu
     if sound.shape.is_some() && decoder.finalize().verify_ok == Some(false) {
         sound
             .warnings
-            .push("checksum of the sound does not match: some of it is damaged".to_owned());
+            .push(Warning::missing("checksum of the sound does not match: some of it is damaged"));
     }
     sound.finish(name, announced)
 }
@@ -136,7 +137,7 @@ struct Sound {
     shape: Option<(u32, usize)>,
     samples: Samples,
     lost: u64,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl Sound {
@@ -167,15 +168,17 @@ impl Sound {
             return Ok(true);
         }
         if shape != found {
-            self.warnings.push(format!(
+            self.warnings.push(Warning::missing(format!(
                 "ends early: {} Hz and {} channels become {} Hz and {}",
                 shape.0, shape.1, found.0, found.1
-            ));
+            )));
             return Ok(false);
         }
         let gap = place.saturating_sub((self.samples.len() / shape.1) as u64);
         if gap > 0 {
-            self.warnings.push(format!("{gap} time steps are missing: silence in their place"));
+            self.warnings.push(Warning::missing(format!(
+                "{gap} time steps are missing: silence in their place"
+            )));
             self.silence(gap, shape.1, name, limits)?;
         }
         limits.check_sound(name, (self.samples.len() + buffer.samples_interleaved()) as u64)?;
@@ -217,10 +220,8 @@ impl Sound {
     /// The frame, or the refusal of a file that gave none.
     fn finish(mut self, name: &str, announced: Option<u64>) -> Result<Decoded> {
         let Some((rate, channels)) = self.shape else {
-            let why = self
-                .warnings
-                .pop()
-                .unwrap_or_else(|| "it ends before the first whole one".to_owned());
+            let why =
+                self.warnings.pop().unwrap_or_else(|| "it ends before the first whole one".into());
             return Err(Error::input(
                 name,
                 format!("no packet could be decoded ({why}); fetch it again"),
@@ -230,15 +231,20 @@ impl Sound {
             let mut replaced = 0;
             values.iter_mut().for_each(|x| *x = finite(*x, &mut replaced));
             if replaced > 0 {
-                self.warnings.push(format!("{replaced} values were NaN or infinite: replaced"));
+                self.warnings
+                    .push(format!("{replaced} values were NaN or infinite: replaced").into());
             }
         }
         if self.lost > 0 {
-            self.warnings.push(format!("{} damaged packets: silence in their place", self.lost));
+            self.warnings.push(Warning::missing(format!(
+                "{} damaged packets: silence in their place",
+                self.lost
+            )));
         }
         let steps = self.samples.len() / channels;
         if let Some(n) = announced.filter(|&n| n > steps as u64) {
-            self.warnings.push(format!("cut short: {steps} of {n} time steps are there"));
+            self.warnings
+                .push(Warning::missing(format!("cut short: {steps} of {n} time steps are there")));
         }
         let layout = Layout::Audio { rate };
         let frame = Frame::new(layout, channels, vec![steps], self.samples)?;

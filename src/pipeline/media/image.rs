@@ -13,6 +13,7 @@ use super::format::{Format, refusal, sniff};
 use super::{Decoded, Limits, jpeg, tiff};
 use crate::codec::{Frame, Layout, Samples};
 use crate::error::{Error, Result};
+use crate::pipeline::warning::Warning;
 
 /// Memory a decoder may take before the number of pixels is known.
 const HEADER_BYTES: u64 = 64 << 20;
@@ -46,19 +47,19 @@ pub fn read_image(bytes: &[u8], name: &str, limits: &Limits) -> Result<Decoded> 
     let decoded = decode(bytes, name, format, limits).or_else(|e| {
         let fixed = (format == ImageFormat::Tiff).then(|| tiff::with_bounded_strips(bytes));
         let fixed = fixed.flatten().ok_or(e)?;
-        warnings.push("a strip claims more rows than the picture has: cut to them".to_owned());
+        warnings.push("a strip claims more rows than the picture has: cut to them".into());
         decode(&fixed, name, format, limits)
     });
     let (mut picture, orientation) = decoded?;
     if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
-        warnings.push("the end is missing: what the file does not hold is gray".to_owned());
+        warnings.push(Warning::missing("the end is missing: what the file does not hold is gray"));
     }
     if is_animated(bytes, format) {
-        warnings.push("an animation: only its first picture is read".to_owned());
+        warnings.push("an animation: only its first picture is read".into());
     }
     picture.apply_orientation(orientation);
     if picture.color().has_alpha() {
-        warnings.push("alpha channel dropped".to_owned());
+        warnings.push("alpha channel dropped".into());
     }
     let frame = into_frame(picture, name, &mut warnings)?;
     Ok(Decoded { frame, warnings })
@@ -114,7 +115,7 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
 }
 
 /// Moves a decoded picture into a frame without a second copy of the pixels.
-fn into_frame(picture: DynamicImage, name: &str, warnings: &mut Vec<String>) -> Result<Frame> {
+fn into_frame(picture: DynamicImage, name: &str, warnings: &mut Vec<Warning>) -> Result<Frame> {
     let extent = vec![picture.height() as usize, picture.width() as usize];
     let gray = !picture.color().has_color();
     let samples = match picture {
@@ -151,7 +152,7 @@ fn drop_last<T: Copy>(mut values: Vec<T>, channels: usize) -> Vec<T> {
 }
 
 /// Replaces what is not a number, and reports values the codec will clamp.
-pub(super) fn finite(mut values: Vec<f32>, warnings: &mut Vec<String>) -> Vec<f32> {
+pub(super) fn finite(mut values: Vec<f32>, warnings: &mut Vec<Warning>) -> Vec<f32> {
     let (mut replaced, mut outside) = (0_u64, 0_u64);
     for v in &mut values {
         if v.is_nan() {
@@ -165,10 +166,10 @@ pub(super) fn finite(mut values: Vec<f32>, warnings: &mut Vec<String>) -> Vec<f3
         }
     }
     if replaced > 0 {
-        warnings.push(format!("{replaced} values were NaN or infinite: replaced by 0 or 1"));
+        warnings.push(format!("{replaced} values were NaN or infinite: replaced by 0 or 1").into());
     }
     if outside > 0 {
-        warnings.push(format!("{outside} values lie outside 0..1: they will be clamped"));
+        warnings.push(format!("{outside} values lie outside 0..1: they will be clamped").into());
     }
     values
 }

@@ -30,6 +30,7 @@ pub use self::y4m::{Chroma, Y4mHeader, Y4mReader};
 
 use crate::codec::Frame;
 use crate::error::{Error, Result};
+use crate::pipeline::warning::Warning;
 
 /// Highest sample rate accepted; above it a rate is a damaged header, not a microphone.
 ///
@@ -124,7 +125,7 @@ pub struct Decoded {
     /// The picture or sound.
     pub frame: Frame,
     /// What was dropped, replaced or missing, one sentence each; empty for a sound file.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// Reads a picture or a sound from a file, by its content.

@@ -6,6 +6,7 @@ use super::wav::finite;
 use super::{Limits, check_sound_shape, fill};
 use crate::codec::{Frame, Layout, Samples};
 use crate::error::{Error, Result};
+use crate::pipeline::warning::Warning;
 
 /// Reads 8-bit RGB or gray frames of one size.
 #[derive(Debug)]
@@ -137,13 +138,16 @@ impl<R: Read> RawAudio<R> {
     }
 
     /// What was replaced or left out so far, one sentence each.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Warning> {
         let mut all = Vec::new();
         if self.replaced > 0 {
-            all.push(format!("{} values were NaN or infinite: replaced", self.replaced));
+            all.push(format!("{} values were NaN or infinite: replaced", self.replaced).into());
         }
         if self.odd_bytes > 0 {
-            all.push(format!("{} bytes of a time step at the end left out", self.odd_bytes));
+            all.push(Warning::missing(format!(
+                "{} bytes of a time step at the end left out",
+                self.odd_bytes
+            )));
         }
         all
     }

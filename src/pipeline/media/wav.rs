@@ -5,6 +5,7 @@ use std::io::{Cursor, Read};
 use super::{Limits, check_sound_shape, fill};
 use crate::codec::Samples;
 use crate::error::{Error, Result};
+use crate::pipeline::warning::Warning;
 
 /// Bytes that may stand before the samples; more is not a header but a damaged length.
 const HEADER_BYTES: u64 = 64 << 20;
@@ -25,7 +26,7 @@ pub struct WavHeader {
     /// Time steps announced; `None` if the writer did not know, as on a pipe.
     pub steps: Option<u64>,
     /// What is odd in the header, one sentence each.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Bytes after the header already taken from the input to judge it.
     ahead: Vec<u8>,
 }
@@ -133,7 +134,7 @@ impl WavHeader {
             None => None,
         };
         if steps.is_none() {
-            warnings.push("length not given: all that follows the header is read".to_owned());
+            warnings.push("length not given: all that follows the header is read".into());
         }
         let rate = shape.rate;
         Ok(Self { rate, channels, sample_bytes, float, big_endian, steps, warnings, ahead })
@@ -187,7 +188,7 @@ impl Shape {
     ///
     /// Widths that are no whole byte are stored in the next one; a wider container counts
     /// only if the byte rate agrees, for a damaged alignment is more common.
-    fn sample_bytes(&self, warnings: &mut Vec<String>) -> usize {
+    fn sample_bytes(&self, warnings: &mut Vec<Warning>) -> usize {
         let by_bits = self.bits.div_ceil(8);
         let container = self.align / self.channels;
         if self.align == by_bits.saturating_mul(self.channels) {
@@ -198,10 +199,13 @@ impl Shape {
         if self.tag == 1 && whole && agrees {
             return usize::from(container);
         }
-        warnings.push(format!(
-            "block of {} bytes for {} channels of {} bits: read as {} bytes a value",
-            self.align, self.channels, self.bits, by_bits
-        ));
+        warnings.push(
+            format!(
+                "block of {} bytes for {} channels of {} bits: read as {} bytes a value",
+                self.align, self.channels, self.bits, by_bits
+            )
+            .into(),
+        );
         usize::from(by_bits)
     }
 }
@@ -295,13 +299,16 @@ impl<R: Read> WavReader<R> {
     }
 
     /// What was odd so far, one sentence each; complete once `next_block` gave `None`.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Warning> {
         let mut all = self.header.warnings.clone();
         if self.replaced > 0 {
-            all.push(format!(
-                "{} values were NaN or infinite: replaced by 0 or full scale",
-                self.replaced
-            ));
+            all.push(
+                format!(
+                    "{} values were NaN or infinite: replaced by 0 or full scale",
+                    self.replaced
+                )
+                .into(),
+            );
         }
         all
     }
@@ -311,9 +318,14 @@ impl<R: Read> WavReader<R> {
         self.ended = true;
         let warnings = &mut self.header.warnings;
         if let Some(n) = self.header.steps.filter(|&n| n > self.steps_read) {
-            warnings.push(format!("cut short: {} of {n} time steps are there", self.steps_read));
+            warnings.push(Warning::missing(format!(
+                "cut short: {} of {n} time steps are there",
+                self.steps_read
+            )));
         } else if odd_bytes > 0 {
-            warnings.push(format!("{odd_bytes} bytes of a time step at the end left out"));
+            warnings.push(Warning::missing(format!(
+                "{odd_bytes} bytes of a time step at the end left out"
+            )));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::pipeline::item::Item;
 use crate::pipeline::media::{
     self, Decoded, Format, Limits, RawAudio, RawDepth, RawVideo, WavReader, Y4mReader, sniff,
 };
+use crate::pipeline::warning::Warning;
 
 /// Bytes looked at to tell what a stream is.
 const SNIFF: usize = 64;
@@ -75,7 +76,7 @@ enum Body {
 }
 
 enum Blocks {
-    Whole(Frame, Vec<String>),
+    Whole(Frame, Vec<Warning>),
     Wav(WavReader<Input>),
     Raw(RawAudio<Input>),
 }
@@ -134,6 +135,17 @@ impl Feed {
     /// Whether it gives packets instead of frames.
     pub fn is_packets(&self) -> bool {
         matches!(self.body, Body::Packets(_))
+    }
+
+    /// Stops reading: the item held back is the last.
+    pub fn close(&mut self) -> Option<Item> {
+        self.ended = true;
+        self.failed = None;
+        let mut last = self.held.take();
+        if let Some(last) = &mut last {
+            last.end = true;
+        }
+        last
     }
 
     /// The next item; `None` at the end.
@@ -266,8 +278,8 @@ impl Body {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
-        let one = |w: Option<&str>| w.map(str::to_owned).into_iter().collect();
+    fn warnings(&self) -> Vec<Warning> {
+        let one = |w: Option<&str>| w.map(Warning::missing).into_iter().collect();
         match self {
             Self::Picture(_) => Vec::new(),
             Self::Sound { blocks: Blocks::Whole(_, warnings), .. } => warnings.clone(),

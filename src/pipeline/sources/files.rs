@@ -114,6 +114,13 @@ impl Source for Files {
             None => self.read(),
         }
     }
+
+    fn close(&mut self) -> Vec<Item> {
+        let mut rest: Vec<Item> = self.ahead.drain(..).collect();
+        let held = self.feed.take().and_then(|mut feed| feed.close());
+        rest.extend(held.map(|item| self.place(item)));
+        rest
+    }
 }
 
 fn unreadable(path: &Path, why: &str) -> Item {
