@@ -200,6 +200,12 @@ pub struct Fit {
     /// Levels of the packet transform [default: 3 for pictures, 7 for sounds]
     #[arg(long)]
     pub levels: Option<u32>,
+    /// Bands that a channel of pictures reads; more cost time and gain little
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=96))]
+    pub terms: u16,
+    /// Pictures in floating point, every channel from all bands: slow, a little better
+    #[arg(long, conflicts_with = "terms")]
+    pub dense: bool,
     /// Colours or sound channels coded together [default: as most of the inputs have]
     #[arg(long)]
     pub inputs_per_frame: Option<usize>,

@@ -54,9 +54,12 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         return Err(Error::config("--levels", reason).into());
     }
     let bands = inputs << (levels * if kind == Kind::Image { 2 } else { 1 });
+    // Fixed point knows one and three colours at three levels; the rest is dense.
+    let fixed = kind == Kind::Image && levels == 3 && [1, 3].contains(&inputs) && !typed.dense;
     let name = typed.output.file_name().map(|n| n.to_string_lossy().into_owned());
     let options = Fit {
         kind,
+        terms: fixed.then_some(typed.terms.into()),
         inputs,
         levels,
         channels: typed.channels.unwrap_or(if kind == Kind::Image { bands / 4 } else { bands }),
@@ -76,8 +79,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         shorten(&mut frame, typed.seconds);
         Some(frame)
     };
-    let bundle = fit(&options, &chosen, read, || bar.inc(1))?;
+    let fitted = fit(&options, &chosen, read, || bar.inc(1))?;
     bar.finish_and_clear();
+    let bundle = &fitted.bundle;
     let (manifest, weights) = bundle.to_files()?;
     let folder = &typed.output;
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
@@ -94,6 +98,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             "bundle": folder, "codec": bundle.codec_id().to_string(),
             "tables": bundle.tables_id().to_string(), "channels": bundle.channels(),
             "files": chosen.len(), "passed_over": passed, "bytes": weights.len(), "seconds": seconds,
+            "sparsity_cost_db": fitted.cost_db.iter()
+                .map(|(n, db)| serde_json::json!({ "channels": n, "db": db }))
+                .collect::<Vec<_>>(),
         });
         println!("{report}");
     } else {
@@ -105,6 +112,11 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             chosen.len(),
             weights.len(),
         );
+        if !fitted.cost_db.is_empty() {
+            let costs = fitted.cost_db.iter().map(|(n, db)| format!("{n} channels {db:.3} dB"));
+            let costs: Vec<String> = costs.collect();
+            println!("{} terms a channel instead of all cost: {}", typed.terms, costs.join(", "));
+        }
     }
     Ok(if unreadable > 0 { Outcome::WithLosses } else { Outcome::Done })
 }

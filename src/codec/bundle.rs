@@ -4,6 +4,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::fixed;
 use super::latent::CodecId;
 use super::projection::Projection;
 use super::quantize::Quantizer;
@@ -24,6 +25,19 @@ pub enum Kind {
     Image,
     /// Sound: one dimension, 1 to 9 levels.
     Audio,
+}
+
+/// How a codec counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// Each input is a plane of its own, in single precision.
+    #[default]
+    Float,
+    /// Pictures of one or three colours as a sum and two opponents of half size, in 16-bit fixed
+    /// point: fast, and the same integers on every machine. Weights are whole 1/32768 (analysis)
+    /// and 1/16384 (synthesis), biases whole, offsets even; steps are at least 16.
+    Fixed,
 }
 
 /// Words about a bundle; no number depends on them.
@@ -49,6 +63,8 @@ pub struct Parts {
     pub card: Card,
     /// What it codes.
     pub kind: Kind,
+    /// How it counts.
+    pub arithmetic: Arithmetic,
     /// Colours or sound channels coded together.
     pub inputs: usize,
     /// Levels of the packet transform.
@@ -93,6 +109,8 @@ pub struct Bundle {
 struct Manifest {
     format: u32,
     kind: Kind,
+    #[serde(default)]
+    arithmetic: Arithmetic,
     inputs: usize,
     levels: u32,
     ends: String,
@@ -175,6 +193,7 @@ impl Bundle {
         let manifest = Manifest {
             format: FORMAT,
             kind: p.kind,
+            arithmetic: p.arithmetic,
             inputs: p.inputs,
             levels: p.levels,
             ends: match p.ends {
@@ -242,9 +261,14 @@ impl Bundle {
         1 << self.parts.levels
     }
 
-    /// Bands per input.
+    /// Bands per input, if each input is a plane of its own.
     pub fn bands(&self) -> usize {
-        self.parts.analysis.cols() / self.parts.inputs
+        self.inner() / self.parts.inputs
+    }
+
+    /// Bands of all planes.
+    pub fn inner(&self) -> usize {
+        self.parts.analysis.cols()
     }
 
     /// Names the numbers of its latents.
@@ -270,7 +294,10 @@ fn check(p: &Parts) -> Result<()> {
     if p.inputs == 0 || p.inputs > 256 {
         return Err(Error::shape("inputs", "1 to 256", p.inputs));
     }
-    let inner = p.inputs * bands.pow(p.levels);
+    let inner = match p.arithmetic {
+        Arithmetic::Float => p.inputs * bands.pow(p.levels),
+        Arithmetic::Fixed => fixed::inner(p.inputs),
+    };
     let channels = p.analysis.rows();
     let lengths = [
         ("analysis columns", inner, p.analysis.cols()),
@@ -314,7 +341,37 @@ fn check(p: &Parts) -> Result<()> {
     {
         return Err(Error::shape("companding bits", "2 to 8", bits));
     }
-    Ok(())
+    if p.arithmetic == Arithmetic::Fixed { check_fixed(p) } else { Ok(()) }
+}
+
+/// What fixed point asks for beyond the rest.
+fn check_fixed(p: &Parts) -> Result<()> {
+    let form = (p.kind, p.levels, p.ends, p.quantizer);
+    if form != (Kind::Image, fixed::LEVELS, Ends::Mirror, Quantizer::Step)
+        || ![1, 3].contains(&p.inputs)
+    {
+        let expected = "pictures of 1 or 3 colours, 3 levels, mirrored ends, steps";
+        return Err(Error::shape("fixed point", expected, format!("{form:?}, {}", p.inputs)));
+    }
+    // Quality 100 divides steps by 8.7, and a step below 1 has no whole divisor.
+    if let Some(bad) = p.steps.iter().find(|s| !(16.0..=16384.0).contains(*s)) {
+        return Err(Error::shape("fixed-point step", "16 to 16384", bad));
+    }
+    let whole = |values: &[f32], unit: f32, limit: f32| {
+        values.iter().all(|v| (v / unit).fract() == 0.0 && v.abs() <= limit)
+    };
+    let fits = whole(p.analysis.weight(), 1.0 / 32768.0, 1.0 - 1.0 / 32768.0)
+        && whole(p.synthesis.weight(), 1.0 / 16384.0, 2.0 - 1.0 / 16384.0)
+        && whole(&p.bias, 1.0, 32767.0)
+        && whole(&p.offset, 2.0, 32766.0);
+    match fits {
+        true => Ok(()),
+        false => {
+            let expected = "analysis in 1/32768 below 1, synthesis in 1/16384 below 2, whole \
+                            biases, even offsets";
+            Err(Error::shape("fixed-point weights", expected, "others"))
+        }
+    }
 }
 
 fn read(manifest: &str, weights: &[u8]) -> Result<Bundle> {
@@ -331,13 +388,15 @@ fn read(manifest: &str, weights: &[u8]) -> Result<Bundle> {
     if m.levels > 9 || m.inputs > 256 || m.channels == 0 {
         return Err(Error::shape("levels, inputs, channels", "1..=9, 1..=256, 1..", "others"));
     }
-    let bands = match m.kind {
-        Kind::Image => 1usize << (2 * m.levels),
-        Kind::Audio => 1 << m.levels,
+    let inner = match (m.arithmetic, m.kind) {
+        (Arithmetic::Fixed, _) => fixed::inner(m.inputs),
+        (Arithmetic::Float, Kind::Image) => m.inputs << (2 * m.levels),
+        (Arithmetic::Float, Kind::Audio) => m.inputs << m.levels,
     };
     let t = SafeTensors::deserialize(weights).map_err(|e| Error::bundle("", e))?;
     let parts = Parts {
         kind: m.kind,
+        arithmetic: m.arithmetic,
         inputs: m.inputs,
         levels: m.levels,
         ends,
@@ -347,7 +406,7 @@ fn read(manifest: &str, weights: &[u8]) -> Result<Bundle> {
             ManifestQuantizer::Step => Quantizer::Step,
             ManifestQuantizer::Companding { bits } => Quantizer::Companding { bits },
         },
-        analysis: projection(&t, "analysis", m.inputs * bands)?,
+        analysis: projection(&t, "analysis", inner)?,
         bias: vector(&t, "bias")?,
         synthesis: projection(&t, "synthesis", m.channels)?,
         offset: vector(&t, "offset")?,
@@ -433,6 +492,9 @@ fn hash_codec(h: &mut Sha256, p: &Parts) {
         u32::from(index.is_some()),
     ];
     h.update(le(&numbers, |n| n.to_le_bytes()));
+    if p.arithmetic == Arithmetic::Fixed {
+        h.update(b"fixed 1");
+    }
     h.update(le(index.unwrap_or(&[]), |i| i.to_le_bytes()));
     // Deviations change no latent, but they scale what heads read, and heads bind to this id.
     for v in [p.analysis.weight(), &p.bias, &p.steps, &p.deviation] {

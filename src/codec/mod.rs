@@ -9,6 +9,7 @@
 //! the truth that every faster path answers to.
 
 mod bundle;
+pub(crate) mod fixed;
 mod frame;
 mod latent;
 pub mod plain;
@@ -17,7 +18,7 @@ mod quality;
 mod quantize;
 mod tables;
 
-pub use bundle::{Bundle, Card, Kind, Parts};
+pub use bundle::{Arithmetic, Bundle, Card, Kind, Parts};
 pub use frame::{Frame, Layout, Samples, Stamp};
 pub use latent::{CodecId, Latent, Span};
 pub use projection::Projection;

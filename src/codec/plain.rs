@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use super::bundle::{Bundle, Kind};
+use super::bundle::{Arithmetic, Bundle, Kind};
+use super::fixed;
 use super::frame::{Frame, Layout, Samples};
 use super::latent::{Latent, Span};
 use super::quality::Quality;
@@ -61,8 +62,18 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
     let extent = extent(bundle, frame)?;
     let grid = grid(bundle, &extent)?;
     let channels = channels.min(bundle.channels());
-    let reals = reals(bundle, frame, channels)?;
-    let values = quantize(bundle, &reals, grid.iter().product(), quality);
+    let values = match bundle.arithmetic {
+        Arithmetic::Fixed => {
+            let reals = fixed::reals(bundle, frame, channels);
+            let cells = (reals.len() / channels).max(1);
+            let rows = reals.chunks_exact(cells).zip(&bundle.steps);
+            rows.flat_map(|(y, &step)| fixed::quantize(y, step, quality)).collect()
+        }
+        Arithmetic::Float => {
+            let reals = reals(bundle, frame, channels)?;
+            quantize(bundle, &reals, grid.iter().product(), quality)
+        }
+    };
     let span = if bundle.kind == Kind::Audio { Span::WHOLE } else { Span::default() };
     Ok(Latent { codec: bundle.codec_id(), channels, grid, extent, span, quality, values })
 }
@@ -76,7 +87,15 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
 pub fn decode(bundle: &Bundle, latent: &Latent, channels: usize) -> Result<Frame> {
     check(bundle, latent)?;
     let channels = channels.min(latent.channels);
+    let (extent, grid) = (&latent.extent, &latent.grid);
     match bundle.kind {
+        Kind::Image if bundle.arithmetic == Arithmetic::Fixed => {
+            let quality = latent.quality;
+            let samples =
+                fixed::decode(bundle, &latent.values, channels, grid, extent, quality, false);
+            let layout = if bundle.inputs == 3 { Layout::Rgb } else { Layout::Gray };
+            Frame::new(layout, bundle.inputs, extent.clone(), Samples::U8(samples))
+        }
         Kind::Image => {
             let planes = decode_rows(bundle, latent, 0..latent.grid[0], channels);
             let width = latent.grid[1] * bundle.cell();
@@ -321,6 +340,9 @@ pub(crate) fn synthesize_bands(
 pub fn reals(bundle: &Bundle, frame: &Frame, channels: usize) -> Result<Vec<f32>> {
     let grid = grid(bundle, &extent(bundle, frame)?)?;
     Ok(match bundle.kind {
+        Kind::Image if bundle.arithmetic == Arithmetic::Fixed => {
+            fixed::reals(bundle, frame, channels).into_iter().map(f32::from).collect()
+        }
         Kind::Image => encode_rows(bundle, frame, 0..grid[0], channels),
         Kind::Audio => encode_sound(bundle, frame, &grid, channels),
     })

@@ -80,6 +80,16 @@ impl Projection {
         &self.weight
     }
 
+    /// Column and weight of every term of row `r` that is not 0, in their stored order.
+    pub fn row(&self, r: usize) -> impl Iterator<Item = (usize, f32)> {
+        (r * self.terms..(r + 1) * self.terms)
+            .map(move |t| {
+                let k = self.index.as_ref().map_or(t - r * self.terms, |i| usize::from(i[t]));
+                (k, self.weight[t])
+            })
+            .filter(|&(_, weight)| weight != 0.0)
+    }
+
     /// `out[r][p] = offset[r] + sum over k of weight[r][k] * input[k][p]`, for the rows that fit
     /// `out` and reading only the columns that `input` has.
     ///
@@ -98,15 +108,7 @@ impl Projection {
             for (r, row) in out.chunks_exact_mut(positions).enumerate() {
                 let row = &mut row[start..start + len];
                 row.fill(offset[r]);
-                for t in r * self.terms..(r + 1) * self.terms {
-                    let k = match &self.index {
-                        None => t - r * self.terms,
-                        Some(index) => usize::from(index[t]),
-                    };
-                    let weight = self.weight[t];
-                    if k >= have || weight == 0.0 {
-                        continue;
-                    }
+                for (k, weight) in self.row(r).filter(|&(k, _)| k < have) {
                     let from = &input[k * positions + start..][..len];
                     for (y, x) in row.iter_mut().zip(from) {
                         *y += weight * x;

@@ -8,8 +8,10 @@ use rayon::prelude::*;
 
 use super::histogram::Histogram;
 use super::klt;
+use super::sparse::{self, Sparse};
 use crate::codec::{
-    Bundle, Card, Frame, Kind, Parts, Projection, Quantizer, Tables, anchor_qualities, plain,
+    Arithmetic, Bundle, Card, Frame, Kind, Parts, Projection, Quantizer, Tables, anchor_qualities,
+    fixed, plain,
 };
 use crate::error::{Error, Result};
 use crate::signal::Ends;
@@ -27,6 +29,9 @@ const AT_ONCE: usize = 16;
 pub struct Fit {
     /// Pictures or sounds.
     pub kind: Kind,
+    /// Fixed point with this many terms a channel, for pictures of 1 or 3 colours and 3 levels;
+    /// floating point with all terms if `None`.
+    pub terms: Option<usize>,
     /// Colours or sound channels coded together.
     pub inputs: usize,
     /// Levels of the packet transform.
@@ -42,6 +47,9 @@ pub struct Fit {
 impl Fit {
     /// Bands of all inputs.
     fn inner(&self) -> usize {
+        if self.terms.is_some() {
+            return fixed::inner(self.inputs);
+        }
         self.inputs << (self.levels * if self.kind == Kind::Image { 2 } else { 1 })
     }
 }
@@ -52,6 +60,16 @@ struct Moments {
     sum: Vec<f64>,
     /// `[inner, inner]` for pictures, the diagonal for sounds.
     products: Vec<f64>,
+}
+
+/// A bundle, and what it gives up for speed.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// For each group of channels of a sparse bundle: its last channel, and the decibels that all
+    /// terms would give more on the files it was fitted on.
+    pub cost_db: Vec<(usize, f64)>,
 }
 
 /// Fits a bundle on `files`, reading each twice with `read`; `done` is called after each reading.
@@ -66,12 +84,15 @@ pub fn fit<F: Sync>(
     files: &[F],
     read: impl Fn(&F) -> Option<Frame> + Sync,
     done: impl Fn() + Sync,
-) -> Result<Bundle> {
+) -> Result<Fitted> {
     let inner = options.inner();
     if options.channels == 0 || options.channels > inner {
         return Err(Error::shape("channels", format!("1 to {inner}"), options.channels));
     }
-    let identity = Bundle::new(identity(options)?)?;
+    let identity = match options.terms {
+        Some(_) => None,
+        None => Some(Bundle::new(identity(options)?)?),
+    };
     let frame = |file: &F| {
         let frame = read(file).filter(|f| f.channels == options.inputs && f.positions() > 0);
         done();
@@ -83,7 +104,13 @@ pub fn fit<F: Sync>(
         let parts: Vec<Option<Moments>> = part
             .par_iter()
             .map(|file| {
-                let bands = plain::reals(&identity, &frame(file)?, inner).ok()?;
+                let frame = frame(file)?;
+                let bands = match &identity {
+                    Some(identity) => plain::reals(identity, &frame, inner).ok()?,
+                    None => {
+                        fixed::bands(options.inputs, &frame).into_iter().map(f32::from).collect()
+                    }
+                };
                 Some(Moments::of(&bands, inner, full))
             })
             .collect();
@@ -93,14 +120,16 @@ pub fn fit<F: Sync>(
         let reason = format!(
             "{} cells of {} samples with {} channels were found, a fit needs {inner}",
             moments.cells,
-            identity.cell().pow(if full { 2 } else { 1 }),
+            (1usize << options.levels).pow(if full { 2 } else { 1 }),
             options.inputs
         );
         return Err(Error::input("fit", reason));
     }
-    let mut parts = match options.kind {
-        Kind::Image => rotation(options, &moments)?,
-        Kind::Audio => scales(options, &moments)?,
+    let mut cost_db = Vec::new();
+    let mut parts = match (options.kind, options.terms) {
+        (Kind::Image, Some(terms)) => few_terms(options, &moments, terms, &mut cost_db)?,
+        (Kind::Image, None) => rotation(options, &moments)?,
+        (Kind::Audio, _) => scales(options, &moments)?,
     };
     let draft = Bundle::new(parts.clone())?;
     let anchors = anchor_qualities()?;
@@ -119,7 +148,7 @@ pub fn fit<F: Sync>(
         counts.iter().flatten().for_each(|h| histogram.merge(h));
     }
     parts.tables = histogram.tables()?;
-    Bundle::new(parts)
+    Ok(Fitted { bundle: Bundle::new(parts)?, cost_db })
 }
 
 impl Moments {
@@ -152,8 +181,20 @@ impl Moments {
         self.products.iter_mut().zip(&other.products).for_each(|(a, b)| *a += b);
     }
 
-    fn mean(&self, i: usize) -> f64 {
-        self.sum[i] / self.cells as f64
+    fn means(&self) -> Vec<f64> {
+        self.sum.iter().map(|s| s / self.cells as f64).collect()
+    }
+
+    /// Covariance of the bands, if all products were taken.
+    fn covariance(&self) -> Vec<f64> {
+        let (inner, means) = (self.sum.len(), self.means());
+        (0..inner * inner)
+            .map(|k| {
+                let (i, j) = (k / inner, k % inner);
+                let product = self.products[i.max(j) * inner + i.min(j)];
+                product / self.cells as f64 - means[i] * means[j]
+            })
+            .collect()
     }
 }
 
@@ -210,6 +251,7 @@ fn parts(
     Ok(Parts {
         card: o.card.clone(),
         kind: o.kind,
+        arithmetic: if o.terms.is_some() { Arithmetic::Fixed } else { Arithmetic::Float },
         inputs: o.inputs,
         levels: o.levels,
         ends: Ends::Mirror,
@@ -235,6 +277,26 @@ fn groups(channels: usize) -> Vec<usize> {
     ends
 }
 
+/// The sparse transform of fixed point.
+fn few_terms(
+    o: &Fit,
+    moments: &Moments,
+    terms: usize,
+    cost_db: &mut Vec<(usize, f64)>,
+) -> Result<Parts> {
+    let (mean, covariance) = (moments.means(), moments.covariance());
+    let step = f64::from(IMAGE_STEP);
+    let Sparse { analysis, bias, synthesis, offset, steps, deviation, errors } =
+        sparse::sparse(o.inputs, &mean, &covariance, o.channels, terms, step)?;
+    let mut parts = parts(o, analysis, synthesis, bias, offset, deviation)?;
+    parts.steps = steps;
+    for &end in &parts.groups {
+        let (dense, sparse) = errors[end - 1];
+        cost_db.push((end, 10.0 * (sparse / dense.max(1e-12)).log10()));
+    }
+    Ok(parts)
+}
+
 /// The weighted Karhunen-Loève transform.
 ///
 /// With G the Gram matrix and C the covariance of the bands, U holds the leading eigenvectors of
@@ -244,15 +306,7 @@ fn rotation(o: &Fit, moments: &Moments) -> Result<Parts> {
     let gram = klt::gram(o.kind, o.levels);
     let root = klt::power(gram.clone(), bands, 0.5);
     let back = klt::power(gram, bands, -0.5);
-    let n = moments.cells as f64;
-    let mut covariance = vec![0.0; inner * inner];
-    for i in 0..inner {
-        for j in 0..=i {
-            let c = moments.products[i * inner + j] / n - moments.mean(i) * moments.mean(j);
-            covariance[i * inner + j] = c;
-            covariance[j * inner + i] = c;
-        }
-    }
+    let covariance = moments.covariance();
     // The Gram matrix acts within each colour.
     let left = blocks(&root, bands, &covariance, inner);
     let weighted = blocks(&root, bands, &transpose(&left, inner), inner);
@@ -271,7 +325,7 @@ fn rotation(o: &Fit, moments: &Moments) -> Result<Parts> {
         out
     };
     let (analysis, synthesis) = (rows(&root), rows(&back));
-    let mean: Vec<f64> = (0..inner).map(|i| moments.mean(i)).collect();
+    let mean = moments.means();
     let bias = analysis
         .chunks_exact(inner)
         .map(|w| -w.iter().zip(&mean).map(|(w, m)| w * m).sum::<f64>() as f32)

@@ -6,5 +6,6 @@ mod histogram;
 mod klt;
 pub mod metrics;
 pub mod plot;
+mod sparse;
 
-pub use fit::{Fit, fit};
+pub use fit::{Fit, Fitted, fit};

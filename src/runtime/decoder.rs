@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, plain};
+use crate::codec::{
+    Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, fixed, plain,
+};
 use crate::error::{Error, Result};
 use crate::signal::{Ends, Synthesis};
 
@@ -77,6 +79,14 @@ impl Decoder {
     fn picture(&self, latent: &Latent, layout: Layout) -> Result<Frame> {
         let b = &self.bundle;
         let channels = self.channels.min(latent.channels);
+        if b.arithmetic == Arithmetic::Fixed {
+            let gray = layout == Layout::Gray || b.inputs == 1;
+            let (extent, quality) = (&latent.extent, latent.quality);
+            let samples =
+                fixed::decode(b, &latent.values, channels, &latent.grid, extent, quality, gray);
+            let (layout, colours) = if gray { (Layout::Gray, 1) } else { (Layout::Rgb, 3) };
+            return Frame::new(layout, colours, extent.clone(), Samples::U8(samples));
+        }
         let (height, width) = (latent.extent[0], latent.extent[1]);
         let strip = if b.ends == Ends::Periodic { latent.grid[0].max(1) } else { STRIP };
         let gray = layout == Layout::Gray && b.inputs == 3;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Span, plain};
+use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Span, plain};
 use crate::error::{Error, Result};
 use crate::signal::{Analysis, Ends, mirror};
 
@@ -82,6 +82,9 @@ impl Encoder {
     }
 
     fn picture(&self, frame: &Frame) -> Result<Latent> {
+        if self.bundle.arithmetic == Arithmetic::Fixed {
+            return plain::encode(&self.bundle, frame, self.channels, self.quality);
+        }
         let extent = plain::extent(&self.bundle, frame)?;
         let grid = plain::grid(&self.bundle, &extent)?;
         let cells = grid[0] * grid[1];

@@ -65,24 +65,33 @@ fn scale(values: &mut [f32], gain: f32) {
     }
 }
 
-/// One level of analysis, in place, of `even.len() / width` rows of `width` samples.
-///
-/// `even` and `odd` enter as the even and odd rows and leave as the low and the high band.
-pub(super) fn analyze(even: &mut [f32], odd: &mut [f32], width: usize, ends: Ends) {
-    predict(odd, even, width, ALPHA, ends);
-    update(even, odd, width, BETA, ends);
-    predict(odd, even, width, GAMMA, ends);
-    update(even, odd, width, DELTA, ends);
-    scale(even, LOW);
-    scale(odd, HIGH);
+/// What a transform works on.
+pub trait Sample: Copy {
+    /// One level of analysis, in place, of `even.len() / width` rows of `width` samples.
+    ///
+    /// `even` and `odd` enter as the even and odd rows and leave as the low and the high band.
+    fn analyze(even: &mut [Self], odd: &mut [Self], width: usize, ends: Ends);
+
+    /// The inverse of [`Self::analyze`]: low and high band in, even and odd rows out.
+    fn synthesize(even: &mut [Self], odd: &mut [Self], width: usize, ends: Ends);
 }
 
-/// The inverse of [`analyze`]: low and high band in, even and odd rows out.
-pub(super) fn synthesize(even: &mut [f32], odd: &mut [f32], width: usize, ends: Ends) {
-    scale(even, LOW_BACK);
-    scale(odd, HIGH_BACK);
-    update(even, odd, width, -DELTA, ends);
-    predict(odd, even, width, -GAMMA, ends);
-    update(even, odd, width, -BETA, ends);
-    predict(odd, even, width, -ALPHA, ends);
+impl Sample for f32 {
+    fn analyze(even: &mut [Self], odd: &mut [Self], width: usize, ends: Ends) {
+        predict(odd, even, width, ALPHA, ends);
+        update(even, odd, width, BETA, ends);
+        predict(odd, even, width, GAMMA, ends);
+        update(even, odd, width, DELTA, ends);
+        scale(even, LOW);
+        scale(odd, HIGH);
+    }
+
+    fn synthesize(even: &mut [Self], odd: &mut [Self], width: usize, ends: Ends) {
+        scale(even, LOW_BACK);
+        scale(odd, HIGH_BACK);
+        update(even, odd, width, -DELTA, ends);
+        predict(odd, even, width, -GAMMA, ends);
+        update(even, odd, width, -BETA, ends);
+        predict(odd, even, width, -ALPHA, ends);
+    }
 }

@@ -4,11 +4,12 @@
 //! Start at [`PacketTransform`]; [`Analysis`] and [`Synthesis`] are its streaming twins.
 
 mod extent;
+pub(crate) mod fixed;
 mod lifting;
 mod packet;
 mod stream;
 
 pub use extent::{cells, mirror};
-pub use lifting::Ends;
+pub use lifting::{Ends, Sample};
 pub use packet::PacketTransform;
 pub use stream::{Analysis, Synthesis};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tamis::codec::{
-    Bundle, Card, Frame, Kind, Layout, Parts, Projection, Quantizer, Samples, Tables,
+    Arithmetic, Bundle, Card, Frame, Kind, Layout, Parts, Projection, Quantizer, Samples, Tables,
 };
 use tamis::signal::Ends;
 
@@ -64,6 +64,7 @@ pub fn identity(kind: Kind, inputs: usize, levels: u32, ends: Ends) -> Parts {
         groups.insert(0, n / 2);
     }
     Parts {
+        arithmetic: Arithmetic::Float,
         card: Card { name: "test".into(), ..Card::default() },
         kind,
         inputs,

@@ -1,0 +1,319 @@
+//! The closed form in fixed point: a Karhunen-Loève transform with a few terms a channel.
+//!
+//! Packets of a sum and its opponents are nearly decorrelated, so that the leading terms of each row
+//! carry it: the rest is dropped, and the inverse is fitted to what is left (perf.md 2f).
+
+use super::klt;
+use crate::codec::fixed::{self, LEVELS};
+use crate::codec::{Kind, Projection};
+use crate::error::Result;
+
+/// Largest sum of a row's weights without sign: a row of large bands still fits 16 bits.
+const ROW: f64 = 1.8;
+/// Largest weight of the inverse that fits.
+const BACK: f64 = 1.999;
+/// Terms of the inverse a band has for each that a channel has.
+const BACK_TERMS: usize = 6;
+/// One part in 32768.
+const UNIT: f64 = 32768.0;
+
+/// The numbers of a sparse fixed-point codec.
+pub(super) struct Sparse {
+    pub analysis: Projection,
+    pub bias: Vec<f32>,
+    pub synthesis: Projection,
+    pub offset: Vec<f32>,
+    pub steps: Vec<f32>,
+    pub deviation: Vec<f32>,
+    /// Squared error of a cell's samples with the first n channels, all terms and these few.
+    pub errors: Vec<(f64, f64)>,
+}
+
+/// Fits `channels` channels of `terms` terms to the mean and covariance of the bands.
+///
+/// `step` is in samples that span one unit, as in floating point.
+pub(super) fn sparse(
+    inputs: usize,
+    mean: &[f64],
+    covariance: &[f64],
+    channels: usize,
+    terms: usize,
+    step: f64,
+) -> Result<Sparse> {
+    let n = mean.len();
+    let gram = gram(inputs);
+    let root = klt::power(gram.clone(), n, 0.5);
+    let weighted = product(&product(&root, covariance, n), &root, n);
+    let (_, vectors) = klt::eigen(weighted, n);
+    let dense = product(&vectors[..channels * n], &root, n);
+    let mut rows: Vec<Vec<(usize, f64)>> = dense
+        .chunks_exact(n)
+        .map(|w| {
+            let mut order: Vec<usize> = (0..n).collect();
+            let share = |k: usize| w[k] * w[k] * covariance[k * n + k];
+            order.sort_by(|&a, &b| share(b).total_cmp(&share(a)).then(a.cmp(&b)));
+            order.truncate(terms);
+            order.sort_unstable();
+            order.iter().map(|&k| (k, w[k])).collect()
+        })
+        .collect();
+    let inverse = regression(&rows, covariance, n, &support(&rows, covariance, n));
+    for (c, row) in rows.iter_mut().enumerate() {
+        // As large as 16 bits allow, but so large that the inverse fits them too.
+        let sum: f64 = row.iter().map(|(_, w)| w.abs()).sum();
+        let most = row.iter().map(|(_, w)| w.abs()).fold(0.0, f64::max);
+        let back = inverse.iter().flatten().filter(|(i, _)| *i == c).map(|(_, s)| s.abs());
+        let least = back.fold(0.0, f64::max) / BACK;
+        let scale = (0.999 / most).min(ROW / sum).max(least.min(0.999 / most));
+        row.iter_mut().for_each(|(_, w)| *w = (*w * scale * UNIT).round() / UNIT);
+    }
+    let support = support(&rows, covariance, n);
+    let mut inverse = regression(&rows, covariance, n, &support);
+    for (_, s) in inverse.iter_mut().flatten() {
+        *s = (s.clamp(-BACK, BACK) * UNIT / 2.0).round() / (UNIT / 2.0);
+    }
+    let latents = latent_covariance(&rows, covariance, n);
+    let energy = |c: usize| {
+        let column: Vec<f64> = (0..n)
+            .map(|k| inverse[k].iter().find(|(i, _)| *i == c).map_or(0.0, |(_, s)| *s))
+            .collect();
+        quadratic(&gram, &column, n)
+    };
+    let errors = (1..=channels)
+        .map(|kept| {
+            let all: Vec<Vec<(usize, f64)>> = dense[..kept * n]
+                .chunks_exact(n)
+                .map(|w| w.iter().copied().enumerate().collect())
+                .collect();
+            let full = vec![(0..kept).collect(); n];
+            let best = regression(&all, covariance, n, &full);
+            let cut: Vec<Vec<(usize, f64)>> = inverse
+                .iter()
+                .map(|row| row.iter().copied().filter(|(c, _)| *c < kept).collect())
+                .collect();
+            (
+                error(&gram, covariance, n, &all, &best),
+                error(&gram, covariance, n, &rows[..kept], &cut),
+            )
+        })
+        .collect();
+    let bias: Vec<f32> = rows
+        .iter()
+        .map(|row| -row.iter().map(|&(k, w)| w * mean[k]).sum::<f64>().round() as f32)
+        .collect();
+    Ok(Sparse {
+        steps: (0..channels)
+            .map(|c| (step / energy(c).sqrt().max(1e-9)).clamp(16.0, 16384.0) as f32)
+            .collect(),
+        deviation: (0..channels).map(|c| latents[c * channels + c].sqrt() as f32).collect(),
+        analysis: projection(n, &rows)?,
+        bias,
+        synthesis: projection(channels, &inverse)?,
+        offset: mean.iter().map(|m| 2.0 * (m / 2.0).round() as f32).collect(),
+        errors,
+    })
+}
+
+/// The latents that matter most to each band.
+fn support(rows: &[Vec<(usize, f64)>], covariance: &[f64], n: usize) -> Vec<Vec<usize>> {
+    let channels = rows.len();
+    let most = (rows.iter().map(Vec::len).max().unwrap_or(1) * BACK_TERMS).min(channels);
+    let latents = latent_covariance(rows, covariance, n);
+    (0..n)
+        .map(|k| {
+            let share = |c: usize| {
+                let cross = cross(&rows[c], covariance, n, k);
+                cross * cross / latents[c * channels + c].max(1e-12)
+            };
+            let mut order: Vec<usize> = (0..channels).collect();
+            order.sort_by(|&a, &b| share(b).total_cmp(&share(a)).then(a.cmp(&b)));
+            order.truncate(most);
+            order.sort_unstable();
+            order
+        })
+        .collect()
+}
+
+/// Covariance of band `k` with a latent.
+fn cross(row: &[(usize, f64)], covariance: &[f64], n: usize, k: usize) -> f64 {
+    row.iter().map(|&(i, w)| w * covariance[k * n + i]).sum()
+}
+
+fn latent_covariance(rows: &[Vec<(usize, f64)>], covariance: &[f64], n: usize) -> Vec<f64> {
+    let mut out = Vec::with_capacity(rows.len() * rows.len());
+    for a in rows {
+        for b in rows {
+            out.push(a.iter().map(|&(k, w)| w * cross(b, covariance, n, k)).sum());
+        }
+    }
+    out
+}
+
+/// Least squares: each band from the latents of its support.
+fn regression(
+    rows: &[Vec<(usize, f64)>],
+    covariance: &[f64],
+    n: usize,
+    support: &[Vec<usize>],
+) -> Vec<Vec<(usize, f64)>> {
+    let channels = rows.len();
+    let latents = latent_covariance(rows, covariance, n);
+    support
+        .iter()
+        .enumerate()
+        .map(|(k, chosen)| {
+            let m = chosen.len();
+            let mut system = vec![0.0; m * m];
+            for (i, &a) in chosen.iter().enumerate() {
+                for (j, &b) in chosen.iter().enumerate() {
+                    system[i * m + j] = latents[a * channels + b];
+                }
+                system[i * m + i] *= 1.0 + 1e-9;
+            }
+            let target = chosen.iter().map(|&c| cross(&rows[c], covariance, n, k)).collect();
+            chosen.iter().copied().zip(solve(system, target)).collect()
+        })
+        .collect()
+}
+
+/// Solves a symmetric positive system by Cholesky's method; a silent row gives 0.
+fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> Vec<f64> {
+    let n = b.len();
+    for i in 0..n {
+        for j in 0..=i {
+            let sum: f64 = (0..j).map(|k| a[i * n + k] * a[j * n + k]).sum();
+            let rest = a[i * n + j] - sum;
+            a[i * n + j] = match (i == j, a[j * n + j]) {
+                (true, _) => rest.max(0.0).sqrt(),
+                (false, pivot) if pivot > 0.0 => rest / pivot,
+                _ => 0.0,
+            };
+        }
+    }
+    for i in 0..n {
+        let sum: f64 = (0..i).map(|k| a[i * n + k] * b[k]).sum();
+        b[i] = if a[i * n + i] > 0.0 { (b[i] - sum) / a[i * n + i] } else { 0.0 };
+    }
+    for i in (0..n).rev() {
+        let sum: f64 = (i + 1..n).map(|k| a[k * n + i] * b[k]).sum();
+        b[i] = if a[i * n + i] > 0.0 { (b[i] - sum) / a[i * n + i] } else { 0.0 };
+    }
+    b
+}
+
+/// Squared error of the samples of a cell, on the mean, when bands come back from latents.
+fn error(
+    gram: &[f64],
+    covariance: &[f64],
+    n: usize,
+    rows: &[Vec<(usize, f64)>],
+    inverse: &[Vec<(usize, f64)>],
+) -> f64 {
+    // Bands - inverse * rows * bands.
+    let mut residue = vec![0.0; n * n];
+    for (k, back) in inverse.iter().enumerate() {
+        residue[k * n + k] = 1.0;
+        for &(c, s) in back {
+            rows[c].iter().for_each(|&(i, w)| residue[k * n + i] -= s * w);
+        }
+    }
+    let left = product(gram, &residue, n);
+    let right = product(&residue, covariance, n);
+    left.iter().zip(&right).map(|(a, b)| a * b).sum()
+}
+
+fn quadratic(matrix: &[f64], v: &[f64], n: usize) -> f64 {
+    matrix
+        .chunks_exact(n)
+        .zip(v)
+        .map(|(row, a)| a * row.iter().zip(v).map(|(m, b)| m * b).sum::<f64>())
+        .sum()
+}
+
+/// Rows of `a` times the square matrix `b`.
+fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
+    let mut out = vec![0.0; a.len()];
+    for (row, out) in a.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+        for (x, from) in row.iter().zip(b.chunks_exact(n)).filter(|(x, _)| **x != 0.0) {
+            out.iter_mut().zip(from).for_each(|(y, z)| *y += x * z);
+        }
+    }
+    out
+}
+
+/// A projection of rows of few terms; shorter rows are filled up with zeros.
+fn projection(cols: usize, rows: &[Vec<(usize, f64)>]) -> Result<Projection> {
+    let terms = rows.iter().map(Vec::len).max().unwrap_or(1).max(1);
+    let (mut index, mut weight) = (Vec::new(), Vec::new());
+    for row in rows {
+        for t in 0..terms {
+            let (k, w) = row.get(t).copied().unwrap_or((0, 0.0));
+            index.push(k as u16);
+            weight.push(w as f32);
+        }
+    }
+    Projection::sparse(cols, terms, index, weight)
+}
+
+/// Gram matrix of what one unit of each band adds to the colours of a picture, which span one unit.
+fn gram(inputs: usize) -> Vec<f64> {
+    let n = fixed::inner(inputs);
+    let mut out = vec![0.0; n * n];
+    let mut first = 0;
+    // The colour matrix has orthogonal rows: squares of what one unit of a plane, 8 to a level of
+    // 255, adds to the colours. A sample of half size stands for four.
+    let levels_squared = 64.0 * 255.0 * 255.0;
+    let weights: &[f64] =
+        if inputs == 3 { &[1.0 / 3.0, 4.0 / 2.0, 4.0 / 6.0] } else { &[1.0 / 9.0] };
+    for (p, weight) in weights.iter().enumerate() {
+        let levels = if p == 0 { LEVELS } else { LEVELS - 1 };
+        let bands = 1 << (2 * levels);
+        let atoms = klt::gram(Kind::Image, levels);
+        for i in 0..bands {
+            for j in 0..bands {
+                let gains = gain(i, levels) * gain(j, levels);
+                out[(first + i) * n + first + j] =
+                    atoms[i * bands + j] * gains * weight / levels_squared;
+            }
+        }
+        first += bands;
+    }
+    out
+}
+
+/// Gain of a band that fixed point leaves out.
+fn gain(band: usize, levels: u32) -> f64 {
+    const LOW: f64 = 1.149_604_398;
+    const HIGH: f64 = -1.0 / LOW;
+    let high = band.count_ones();
+    LOW.powi((2 * levels - high) as i32) * HIGH.powi(high as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systems_are_solved() {
+        let x = solve(vec![4.0, 2.0, 2.0, 3.0], vec![10.0, 8.0]);
+        assert!((x[0] - 1.75).abs() < 1e-12 && (x[1] - 1.5).abs() < 1e-12);
+        assert_eq!(solve(vec![0.0], vec![0.0]), [0.0]);
+    }
+
+    #[test]
+    fn enough_terms_lose_little() -> Result<()> {
+        let n = fixed::inner(3);
+        let covariance: Vec<f64> = (0..n * n)
+            .map(|k| {
+                let (i, j) = (k / n, k % n);
+                if i == j { 1e6 / (1.0 + i as f64) } else { 1e3 / ((1 + i) * (1 + j)) as f64 }
+            })
+            .collect();
+        let few = sparse(3, &vec![3.0; n], &covariance, 24, 6, 0.1)?;
+        for (dense, sparse) in &few.errors {
+            assert!(*sparse >= dense * 0.999 && *sparse < dense * 1.05, "{dense} {sparse}");
+        }
+        assert!(few.errors.windows(2).all(|w| w[1].0 < w[0].0));
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! The 9/7 and 5/3 wavelets in 16-bit fixed point: the same integers on every machine.
+//!
+//! The 9/7 steps are those of [`super::lifting`] without the gains, which belong to the projection.
+//! Every product is rounded once and every sum saturates, so nothing depends on the order in which
+//! lanes are worked on, and the inverse undoes each step exactly unless a sum saturated.
+//! Source: Calderbank, Daubechies, Sweldens & Yeo 1998 (integer lifting); ISO 15444-1 (5/3).
+
+use super::lifting::{Ends, Sample};
+
+/// First prediction step: -1 - `ALPHA` / 32768 = -1.58613.
+pub(crate) const ALPHA: i16 = 19206;
+/// First update step.
+pub(crate) const BETA: i16 = -1736;
+/// Second prediction step.
+pub(crate) const GAMMA: i16 = 28931;
+/// Second update step.
+pub(crate) const DELTA: i16 = 14533;
+
+/// `a * c / 32768`, rounded half up. `c` is never -32768.
+#[inline(always)]
+pub(crate) fn mul(a: i16, c: i16) -> i16 {
+    ((i32::from(a) * i32::from(c) + 0x4000) >> 15) as i16
+}
+
+/// Applies `step(odd[k], even[k], even[k + 1])` to rows of `width` samples.
+fn predict(
+    odd: &mut [i16],
+    even: &[i16],
+    width: usize,
+    ends: Ends,
+    step: impl Fn(i16, i16, i16) -> i16,
+) {
+    let body = odd.len() - width;
+    let beyond = match ends {
+        Ends::Periodic => &even[..width],
+        Ends::Mirror => &even[body..],
+    };
+    let next = even[width..].iter().chain(beyond);
+    for ((o, &a), &b) in odd.iter_mut().zip(even).zip(next) {
+        *o = step(*o, a, b);
+    }
+}
+
+/// Applies `step(even[k], odd[k - 1], odd[k])` to rows of `width` samples.
+fn update(
+    even: &mut [i16],
+    odd: &[i16],
+    width: usize,
+    ends: Ends,
+    step: impl Fn(i16, i16, i16) -> i16,
+) {
+    let body = even.len() - width;
+    let before = match ends {
+        Ends::Periodic => &odd[body..],
+        Ends::Mirror => &odd[..width],
+    };
+    for ((e, &a), &b) in even.iter_mut().zip(before.iter().chain(odd)).zip(odd) {
+        *e = step(*e, a, b);
+    }
+}
+
+impl Sample for i16 {
+    fn analyze(even: &mut [Self], odd: &mut [Self], width: usize, ends: Ends) {
+        predict(odd, even, width, ends, |o, a, b| {
+            let t = a.saturating_add(b);
+            o.saturating_sub(t).saturating_sub(mul(t, ALPHA))
+        });
+        update(even, odd, width, ends, |e, a, b| e.saturating_add(mul(a.saturating_add(b), BETA)));
+        predict(odd, even, width, ends, |o, a, b| {
+            o.saturating_add(mul(a.saturating_add(b), GAMMA))
+        });
+        update(even, odd, width, ends, |e, a, b| e.saturating_add(mul(a.saturating_add(b), DELTA)));
+    }
+
+    fn synthesize(even: &mut [Self], odd: &mut [Self], width: usize, ends: Ends) {
+        update(even, odd, width, ends, |e, a, b| e.saturating_sub(mul(a.saturating_add(b), DELTA)));
+        predict(odd, even, width, ends, |o, a, b| {
+            o.saturating_sub(mul(a.saturating_add(b), GAMMA))
+        });
+        update(even, odd, width, ends, |e, a, b| e.saturating_sub(mul(a.saturating_add(b), BETA)));
+        predict(odd, even, width, ends, |o, a, b| {
+            let t = a.saturating_add(b);
+            o.saturating_add(mul(t, ALPHA)).saturating_add(t)
+        });
+    }
+}
+
+/// Half as many rows of `width` samples: the low band of the reversible 5/3 wavelet.
+///
+/// Shape: `[2 * rows, width]` to `[rows, width]`, with mirrored ends.
+///
+/// # Panics
+/// If the rows are not pairs.
+pub fn halve(data: &[i16], width: usize) -> Vec<i16> {
+    if data.is_empty() {
+        return Vec::new();
+    }
+    assert!(data.len().is_multiple_of(2 * width), "rows must be pairs");
+    let pairs = || data.chunks_exact(2 * width);
+    let mut even: Vec<i16> = pairs().flat_map(|p| &p[..width]).copied().collect();
+    let mut odd: Vec<i16> = pairs().flat_map(|p| &p[width..]).copied().collect();
+    predict(&mut odd, &even, width, Ends::Mirror, |o, a, b| {
+        o.saturating_sub(a.saturating_add(b) >> 1)
+    });
+    update(&mut even, &odd, width, Ends::Mirror, |e, a, b| {
+        e.saturating_add(a.saturating_add(b).saturating_add(2) >> 2)
+    });
+    even
+}
+
+/// Twice as many rows of `width` samples, those between the old ones by linear interpolation: the
+/// inverse of [`halve`] for a high band that only repeats what the low band says.
+pub fn double(data: &[i16], width: usize) -> Vec<i16> {
+    let mut out = Vec::with_capacity(2 * data.len());
+    let rows: Vec<&[i16]> = data.chunks_exact(width.max(1)).collect();
+    for (k, row) in rows.iter().enumerate() {
+        let next = rows.get(k + 1).unwrap_or(row);
+        out.extend_from_slice(row);
+        out.extend(
+            row.iter().zip(*next).map(|(&a, &b)| (a.saturating_add(b).saturating_add(1)) >> 1),
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::PacketTransform;
+
+    fn noise(n: usize, scale: i32) -> Vec<i16> {
+        let mut seed = 7u32;
+        (0..n)
+            .map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((seed >> 16) as i32 % (2 * scale) - scale) as i16
+            })
+            .collect()
+    }
+
+    #[test]
+    fn lifting_is_undone_exactly() {
+        for (levels, ends) in [(3, Ends::Mirror), (2, Ends::Periodic), (4, Ends::Mirror)] {
+            let plan = PacketTransform::new(levels, ends);
+            let signal = noise(64, 3000);
+            let (mut data, mut scratch) = (signal.clone(), vec![0i16; 64]);
+            plan.forward_1d(&mut data, &mut scratch);
+            assert_ne!(data, signal);
+            plan.inverse_1d(&mut data, &mut scratch);
+            assert_eq!(data, signal);
+        }
+    }
+
+    #[test]
+    fn fixed_point_follows_floating_point() {
+        let plan = PacketTransform::new(1, Ends::Mirror);
+        let signal = noise(64, 3000);
+        let mut real: Vec<f32> = signal.iter().map(|&x| f32::from(x)).collect();
+        let mut data = signal;
+        plan.forward_1d(&mut real, &mut [0.0; 64]);
+        plan.forward_1d(&mut data, &mut [0; 64]);
+        for (k, (&a, &b)) in data.iter().zip(&real).enumerate() {
+            let gain = if k < 32 { 1.149_604_4 } else { -0.869_864_45 };
+            assert!((f32::from(a) * gain - b).abs() < 4.0, "{k}: {a} {b}");
+        }
+    }
+
+    #[test]
+    fn halving_keeps_what_is_linear() {
+        let ramp: Vec<i16> = (0..32).map(|k| 100 * (k / 2)).collect();
+        let half = halve(&ramp, 2);
+        assert_eq!(
+            half[..14],
+            ramp.chunks(4).flat_map(|p| &p[..2]).copied().collect::<Vec<_>>()[..14]
+        );
+        assert_eq!(double(&half, 2)[..26], ramp[..26]);
+        assert_eq!(halve(&[i16::MIN, i16::MAX], 1).len(), 1);
+    }
+}
