@@ -174,8 +174,15 @@ fn a_group_without_cells_is_damage_not_a_panic() {
     let r = record(1);
     let mut packet = r.packets[0].clone();
     packet.header.extent = [0, 40];
-    let u = unpack(&r.bundle, &r.header, &packet).unwrap();
-    assert_eq!((u.latent.channels, u.lost_groups), (0, r.bundle.groups.len()));
+    let error = unpack(&r.bundle, &r.header, &packet).unwrap_err().to_string();
+    assert!(error.contains("40x0"), "{error}");
+    let bundle = audio_bundle(1);
+    let latent = plain::encode(&bundle, &sound(100, 1, 8000, 1), 32, Quality::DEFAULT).unwrap();
+    let mut packet = pack(&bundle, &latent, Stamp::default()).unwrap();
+    packet.header.extent = [1, 0];
+    let header = StreamHeader::new(&bundle, Layout::Audio { rate: 8000 }, 1, &Stamp::default());
+    let u = unpack(&bundle, &header, &packet).unwrap();
+    assert_eq!((u.latent.channels, u.lost_groups), (0, bundle.groups.len()));
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 pub struct Limits {
     /// Pixels, or time steps times channels, of one packet.
     pub positions: u64,
+    /// Time steps of one sound packet; sixty times what `encode` writes.
+    pub steps: u64,
     /// Bytes of one packet.
     pub packet_bytes: u64,
     /// Bytes of one latent.
@@ -19,7 +21,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { positions: 100_000_000, packet_bytes: 256 << 20, latent_bytes: 1 << 30 }
+        Self {
+            positions: 100_000_000,
+            steps: 1 << 20,
+            packet_bytes: 256 << 20,
+            latent_bytes: 1 << 30,
+        }
     }
 }
 

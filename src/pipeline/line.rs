@@ -61,7 +61,8 @@ pub trait Sink: Send {
     /// Takes one item.
     ///
     /// # Errors
-    /// What stops the line.
+    /// `Shape`, `Input` or `Limit` if this item cannot be written: it is lost and the next one
+    /// follows. Any other stops the line.
     fn write(&mut self, item: &Item) -> Result<()>;
 
     /// Completes what was written.
@@ -138,12 +139,18 @@ impl Pipeline {
                 done
             });
             let mut written = Ok(());
-            for Passing { item, since } in from_stages {
+            for Passing { mut item, since } in from_stages {
                 report.received += 1;
                 if item.gone.is_none() && written.is_ok() {
-                    written = sinks.iter_mut().try_for_each(|s| s.write(&item));
-                    if written.is_err() {
-                        halt.store(true, Ordering::Relaxed);
+                    match sinks.iter_mut().try_for_each(|s| s.write(&item)) {
+                        Ok(()) => {}
+                        Err(
+                            e @ (Error::Shape { .. } | Error::Input { .. } | Error::Limit { .. }),
+                        ) => item.lose("sink", e),
+                        Err(e) => {
+                            written = Err(e);
+                            halt.store(true, Ordering::Relaxed);
+                        }
                     }
                 }
                 match written {
@@ -242,7 +249,10 @@ fn run_stage(stage: &mut dyn Stage, items: &mut [Item]) -> Result<()> {
 impl Item {
     /// Marks the item as lost.
     pub fn lose(&mut self, kind: &'static str, why: impl ToString) {
-        self.gone = Some(Gone::Lost(kind, why.to_string()));
+        let why = why.to_string();
+        // Most reasons begin with the name; it need not stand there twice.
+        let why = why.strip_prefix(&format!("{}: ", self.name)).unwrap_or(&why);
+        self.gone = Some(Gone::Lost(kind, why.into()));
     }
 
     /// Marks the item as dropped.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::item::{Item, Parts};
 use super::line::Stage;
+use super::media::check_sound_shape;
 use super::warning::Warning;
 use crate::bitstream::{Limits, Packer, StreamHeader};
-use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
+use crate::codec::{Bundle, Frame, Kind, Layout, Quality, Samples};
 use crate::error::{Error, Result};
 use crate::runtime::{Decoder, Encoder, Head};
 
@@ -348,7 +349,13 @@ impl Stage for Unpack {
                 item.lose("unpack", "the packet's stream has no header");
                 continue;
             };
-            match self.packer.unpack(&self.bundle, header, packet, &self.limits) {
+            // No file could hold other sound.
+            let shape = match header.layout {
+                Layout::Audio { rate } => check_sound_shape(&item.name, rate, header.channels),
+                Layout::Gray | Layout::Rgb => Ok(()),
+            };
+            let unpack = || self.packer.unpack(&self.bundle, header, packet, &self.limits);
+            match shape.and_then(|()| unpack()) {
                 Ok(unpacked) => {
                     if let Some(reason) = &unpacked.reason {
                         let (all, lost) = (packet.header.lengths.len(), unpacked.lost_groups);

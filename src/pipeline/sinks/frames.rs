@@ -8,7 +8,7 @@ use crate::codec::{Frame, Layout};
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Sink;
-use crate::pipeline::media::{WavDepth, WavWriter, encode_png, encode_ppm};
+use crate::pipeline::media::{WavDepth, WavWriter, check_sound_shape, encode_png, encode_ppm};
 
 /// File format of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +91,12 @@ impl Frames {
                 if self.written.is_empty() {
                     return Ok(Some(path.clone()));
                 }
-                let reason = "holds more than one picture or sound; give a folder, as in `-o out/`";
-                Err(Error::input(&item.name, reason))
+                let reason = format!(
+                    "{} can hold one picture or sound, {} holds more; give a folder, as in `-o out/`",
+                    path.display(),
+                    item.name
+                );
+                Err(Error::config("--output", reason))
             }
             Target::Folder { folder, stem } => {
                 let only = item.stamp.index == 0 && item.end;
@@ -128,6 +132,8 @@ impl Frames {
             self.close()?;
         }
         if self.sound.is_none() {
+            // Before there is a file: one that was refused would stay empty.
+            check_sound_shape(&item.name, rate, frame.channels)?;
             let sound = match self.path(item, "wav", true)? {
                 None => Sound::Stdout(WavWriter::new(
                     std::io::stdout(),

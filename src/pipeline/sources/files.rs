@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use super::feed::{Feed, Reading};
-use crate::codec::Stamp;
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Source;
@@ -124,8 +123,7 @@ impl Source for Files {
 }
 
 fn unreadable(path: &Path, why: &str) -> Item {
-    let name = path.display().to_string();
-    // Most reasons begin with the path; it need not stand there twice.
-    let why = why.strip_prefix(&format!("{name}: ")).unwrap_or(why);
-    Item::lost(Stamp::default(), name, "unreadable", why.into())
+    let mut item = Item { name: path.display().to_string(), ..Item::default() };
+    item.lose("unreadable", why);
+    item
 }

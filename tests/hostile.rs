@@ -1,0 +1,181 @@
+//! Recordings made to do harm: what one item is made of costs that item, never the line.
+
+#![cfg(feature = "pipeline")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use common::{audio_bundle, image_bundle, picture, sound};
+use tamis::bitstream::{Limits, Packet, PacketWriter, StreamHeader, pack};
+use tamis::codec::{Bundle, Frame, Layout, Quality, Stamp};
+use tamis::pipeline::media::{WavDepth, read};
+use tamis::pipeline::sinks::{Frames, Picture};
+use tamis::pipeline::sources::Files;
+use tamis::pipeline::stages::{Decode, Unpack};
+use tamis::pipeline::{Pipeline, Report, Sink};
+use tamis::runtime::Encoder;
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+/// A recording written record by record.
+struct Tape {
+    bundle: Arc<Bundle>,
+    writer: PacketWriter,
+    bytes: Vec<u8>,
+}
+
+impl Tape {
+    fn new(bundle: Arc<Bundle>) -> Self {
+        Self { bundle, writer: PacketWriter::new(), bytes: Vec::new() }
+    }
+
+    fn header(&mut self, stream: u32, layout: Layout, channels: usize) -> &mut Self {
+        let first = Stamp { stream, ..Stamp::default() };
+        let header = StreamHeader::new(&self.bundle, layout, channels, &first);
+        self.bytes.extend(self.writer.header(&header));
+        self
+    }
+
+    fn packet(&mut self, packet: &Packet) -> &mut Self {
+        self.bytes.extend(self.writer.packet(packet));
+        self
+    }
+
+    fn finish(&mut self) -> &mut Self {
+        self.bytes.extend(std::mem::take(&mut self.writer).finish());
+        self
+    }
+
+    /// Decodes what was written into `folder/out`.
+    fn decode(&self, folder: &Path) -> Report {
+        let out = folder.join("out");
+        std::fs::create_dir_all(&out).unwrap();
+        self.decode_to(folder, Frames::folder(out, "x", Picture::Ppm, WavDepth::I16)).unwrap()
+    }
+
+    fn decode_to(&self, folder: &Path, sink: Frames) -> tamis::Result<Report> {
+        let path = folder.join("x.tamis");
+        std::fs::write(&path, &self.bytes).unwrap();
+        let stages: Vec<Box<dyn tamis::pipeline::Stage>> = vec![
+            Box::new(Unpack::new(self.bundle.clone(), Limits::default())),
+            Box::new(Decode::new(self.bundle.clone(), self.bundle.channels())),
+        ];
+        let sinks = vec![Box::new(sink) as Box<dyn Sink>];
+        let line = Pipeline::new(Box::new(Files::packets(vec![path])), stages, sinks, 8)?;
+        line.run(&GO, |_, _| ())
+    }
+}
+
+/// Packets of the blocks of `frame`, or one of a picture.
+fn packets(bundle: &Arc<Bundle>, frame: &Frame, stream: u32, block: usize) -> Vec<Packet> {
+    let mut encoder = Encoder::new(bundle.clone(), bundle.channels(), Quality::DEFAULT).unwrap();
+    let blocks = if frame.is_audio() { split(frame, block) } else { vec![frame.clone()] };
+    let last = blocks.len() - 1;
+    blocks
+        .iter()
+        .enumerate()
+        .map(|(i, block)| {
+            let latent = encoder.push(block, i == last).unwrap();
+            let stamp = Stamp { stream, index: i as u64, ..Stamp::default() };
+            pack(bundle, &latent, stamp).unwrap()
+        })
+        .collect()
+}
+
+fn split(frame: &Frame, block: usize) -> Vec<Frame> {
+    let tamis::codec::Samples::I16(v) = &frame.samples else { panic!("16-bit sound") };
+    v.chunks(block * frame.channels)
+        .map(|v| {
+            let samples = tamis::codec::Samples::I16(v.to_vec());
+            let steps = v.len() / frame.channels;
+            Frame::new(frame.layout, frame.channels, vec![steps], samples).unwrap()
+        })
+        .collect()
+}
+
+/// Names in `folder/out`, in order.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.join("out")).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn out(folder: &Path, name: &str) -> PathBuf {
+    folder.join("out").join(name)
+}
+
+fn steps(folder: &Path, name: &str) -> usize {
+    read(&out(folder, name), &Default::default()).unwrap().frame.extent[0]
+}
+
+const RATE: Layout = Layout::Audio { rate: 8000 };
+
+#[test]
+fn a_picture_without_pixels_is_lost_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = image_bundle();
+    let good = packets(&bundle, &picture(16, 24, 1), 0, 0).remove(0);
+    let mut tape = Tape::new(bundle);
+    tape.header(0, Layout::Rgb, 3);
+    for (index, extent) in [[16, 24], [0, 24], [16, 0], [16, 24]].into_iter().enumerate() {
+        let mut packet = good.clone();
+        packet.stamp.index = index as u64;
+        packet.header.extent = extent;
+        tape.packet(&packet);
+    }
+    let report = tape.finish().decode(folder.path());
+    assert_eq!((report.received, report.delivered, report.lost_count()), (4, 2, 2));
+    assert!(report.lost_names[0].1.contains("24x0"), "{:?}", report.lost_names);
+    assert_eq!(names(folder.path()), ["x-000000.ppm", "x-000003.ppm"]);
+}
+
+#[test]
+fn sound_that_no_file_can_hold_is_lost_and_leaves_no_file() {
+    let bundle = audio_bundle(1);
+    let good = packets(&bundle, &sound(300, 1, 8000, 1), 1, 300).remove(0);
+    // Another number of channels than the header says, none at all, too many, too fast, too long.
+    for (layout, channels, extent) in [
+        (RATE, 1, [2, 300]),
+        (RATE, 1, [0, 300]),
+        (RATE, 65, [65, 300]),
+        (Layout::Audio { rate: 3_072_001 }, 1, [1, 300]),
+        (RATE, 1, [1, (1 << 20) + 1]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bad = good.clone();
+        bad.header.extent = extent;
+        bad.header.lengths.clear();
+        bad.payload = Box::default();
+        bad.header.lengths = vec![0, 0];
+        let mut tape = Tape::new(bundle.clone());
+        tape.header(1, layout, channels).packet(&bad);
+        let report = tape.decode(folder.path());
+        assert_eq!((report.delivered, report.lost_count()), (0, 1), "{layout:?} {extent:?}");
+        assert!(names(folder.path()).is_empty());
+        // It spoils nothing for the good one after it.
+        let report = tape.header(1, RATE, 1).packet(&good).finish().decode(folder.path());
+        assert_eq!((report.delivered, report.lost_count()), (1, 1), "{layout:?} {extent:?}");
+        assert_eq!(steps(folder.path(), "x.wav"), 300);
+    }
+}
+
+#[test]
+fn a_header_of_the_other_kind_is_refused() {
+    for (bundle, frame, layout, channels) in [
+        (image_bundle(), picture(16, 24, 1), RATE, 16),
+        (audio_bundle(1), sound(300, 1, 8000, 1), Layout::Gray, 1),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let good = packets(&bundle, &frame, 0, 300).remove(0);
+        let mut tape = Tape::new(bundle);
+        let report = tape.header(0, layout, channels).packet(&good).decode(folder.path());
+        assert_eq!((report.delivered, report.lost_count()), (0, 1));
+        assert!(report.lost_names[0].1.contains("codes"), "{:?}", report.lost_names);
+    }
+}
