@@ -179,3 +179,115 @@ fn a_header_of_the_other_kind_is_refused() {
         assert!(report.lost_names[0].1.contains("codes"), "{:?}", report.lost_names);
     }
 }
+
+#[test]
+fn no_output_is_written_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = image_bundle();
+    let mut tape = Tape::new(bundle.clone());
+    for (stream, index) in [(0, 0), (0, 1), (0, 1), (0, 1), (1, 1), (7, 1)] {
+        let mut packet = packets(&bundle, &picture(8, 8, 1), stream, 0).remove(0);
+        packet.stamp.index = index;
+        tape.header(stream, Layout::Rgb, 3).packet(&packet);
+    }
+    let report = tape.finish().decode(folder.path());
+    assert_eq!(report.delivered, 6);
+    let expected = ["000000", "000001-2", "000001-3", "000001", "1-000001", "7-000001"];
+    assert_eq!(names(folder.path()), expected.map(|n| format!("x-{n}.ppm")));
+}
+
+#[test]
+fn each_sound_has_its_own_file_though_streams_alternate() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = audio_bundle(1);
+    let lengths = [(0, 700), (1, 500), (2, 300)];
+    let sounds = lengths.map(|(stream, n)| packets(&bundle, &sound(n, 1, 8000, 1), stream, 100));
+    let mut tape = Tape::new(bundle.clone());
+    for (stream, _) in lengths {
+        tape.header(stream, RATE, 1);
+    }
+    for i in 0..7 {
+        for packet in sounds.iter().filter_map(|s| s.get(i)) {
+            tape.packet(packet);
+        }
+    }
+    // Again after its end, and at another rate before its end.
+    for packet in &sounds[1] {
+        tape.packet(packet);
+    }
+    tape.packet(&sounds[2][0]).header(2, Layout::Audio { rate: 16000 }, 1);
+    for packet in &sounds[2] {
+        tape.packet(packet);
+    }
+    let report = tape.finish().decode(folder.path());
+    assert_eq!(report.lost_count(), 0, "{:?}", report.lost_names);
+    let expected = ["x-1-2.wav", "x-1.wav", "x-2-2.wav", "x-2-3.wav", "x-2.wav", "x.wav"];
+    assert_eq!(names(folder.path()), expected);
+    let found = expected.map(|name| steps(folder.path(), name));
+    assert_eq!((found[0], found[1], found[3], found[4], found[5]), (500, 500, 300, 300, 700));
+}
+
+#[test]
+fn a_second_sound_in_one_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = audio_bundle(1);
+    let mut tape = Tape::new(bundle.clone());
+    for stream in [1, 2] {
+        let packet = packets(&bundle, &sound(300, 1, 8000, 1), stream, 300).remove(0);
+        tape.header(stream, RATE, 1).packet(&packet);
+    }
+    let one = folder.path().join("one.wav");
+    let error = tape.finish().decode_to(folder.path(), Frames::file(&one, WavDepth::I16));
+    assert!(error.unwrap_err().to_string().contains("-o out/"));
+    assert_eq!(read(&one, &Default::default()).unwrap().frame.extent[0], 300);
+}
+
+#[test]
+fn silence_for_gaps_is_bounded_over_all_streams() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = audio_bundle(1);
+    let mut tape = Tape::new(bundle.clone());
+    for stream in [1, 2] {
+        let mut packet = packets(&bundle, &sound(300, 1, 8000, 1), stream, 300).remove(0);
+        packet.header.span.position = (1 << 24) / 32 + 1;
+        tape.header(stream, RATE, 1).packet(&packet);
+    }
+    let report = tape.finish().decode(folder.path());
+    assert_eq!((report.delivered, report.incomplete), (2, 2));
+    assert!(steps(folder.path(), "x.wav") > 1 << 24);
+    assert_eq!(steps(folder.path(), "x-2.wav"), 300);
+}
+
+#[test]
+fn positions_are_bounded() {
+    let bundle = audio_bundle(1);
+    let mut packet = packets(&bundle, &sound(300, 1, 8000, 1), 1, 300).remove(0);
+    for (position, delivered) in [(1 << 48, 1), ((1 << 48) + 1, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        packet.header.span.position = position;
+        let mut tape = Tape::new(bundle.clone());
+        let report = tape.header(1, RATE, 1).packet(&packet).finish().decode(folder.path());
+        assert_eq!((report.delivered, report.lost_count()), (delivered, 1 - delivered));
+    }
+}
+
+#[test]
+fn a_sound_that_is_cut_gives_every_step_of_its_whole_packets() {
+    let bundle = audio_bundle(2);
+    let all = packets(&bundle, &sound(4000, 2, 8000, 1), 1, 500);
+    for cut in [0, 9] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tape = Tape::new(bundle.clone());
+        tape.header(1, RATE, 2);
+        for packet in &all[..5] {
+            tape.packet(packet);
+        }
+        let whole = if cut == 0 { &all[..5] } else { &all[..4] };
+        tape.bytes.truncate(tape.bytes.len() - cut);
+        let report = tape.decode(folder.path());
+        let coded: usize = whole.iter().map(|p| p.header.extent[1]).sum();
+        assert_eq!(steps(folder.path(), "x.wav"), coded);
+        assert_eq!(names(folder.path()), ["x.wav"]);
+        assert!(report.incomplete > 0 && report.in_flight() == 0, "{report:?}");
+    }
+}

@@ -91,7 +91,7 @@ impl Packet {
             let reason = format!("{extent:?} samples, limit {} in all", limits.positions);
             return Err(c.error(reason));
         }
-        let position = c.bounded("position", 1 << 56)?;
+        let position = c.bounded("position", 1 << 48)?;
         let quality = Quality::new(c.byte()?).map_err(|e| c.error(e))?;
         let (first_group, count) = (usize::from(c.byte()?), usize::from(c.byte()?));
         if first_group + count > 16 || flags > RESET + END {

@@ -1,6 +1,10 @@
 //! Stages: crop, resize, every, encode, pack, unpack, decode, infer.
 
+mod decode;
+
 use std::sync::Arc;
+
+pub use decode::Decode;
 
 use super::item::{Item, Parts};
 use super::line::Stage;
@@ -9,7 +13,7 @@ use super::warning::Warning;
 use crate::bitstream::{Limits, Packer, StreamHeader};
 use crate::codec::{Bundle, Frame, Kind, Layout, Quality, Samples};
 use crate::error::{Error, Result};
-use crate::runtime::{Decoder, Encoder, Head};
+use crate::runtime::{Encoder, Head};
 
 /// Keeps one item in `n`: the first, and every n-th after it.
 #[derive(Debug)]
@@ -372,65 +376,6 @@ impl Stage for Unpack {
                     item.latent = Some(latent);
                 }
                 Err(e) => item.lose("unpack", e),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Latents to frames, with the bundle's linear inverse.
-#[derive(Debug)]
-pub struct Decode {
-    decoder: Decoder,
-    stream: u32,
-}
-
-impl Decode {
-    /// Decodes the first `channels` channels.
-    pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
-        Self { decoder: Decoder::new(bundle, channels), stream: 0 }
-    }
-}
-
-impl Stage for Decode {
-    fn name(&self) -> &str {
-        "decode"
-    }
-
-    fn needs(&self) -> Parts {
-        Parts::LATENT
-    }
-
-    fn makes(&self) -> Parts {
-        Parts::FRAME
-    }
-
-    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
-        for item in batch {
-            let (Some(latent), Some(header)) = (&item.latent, &item.header) else { continue };
-            if item.stamp.stream != self.stream {
-                self.stream = item.stamp.stream;
-                // The sound before never said its end: the packet that did is lost.
-                if let Ok(Some(rest)) = self.decoder.finish() {
-                    let steps = rest.positions();
-                    let text = format!("the stream before lost its end, {steps} steps");
-                    item.warnings.push(Warning::missing(text));
-                }
-            }
-            let before = (self.decoder.filled(), self.decoder.left_out());
-            match self.decoder.push(latent, header.layout) {
-                Ok(frame) => item.frame = Some(frame),
-                Err(e) => item.lose("decode", e),
-            }
-            let silent = self.decoder.filled() - before.0;
-            if silent > 0 {
-                let text = format!("{silent} time steps missing, now silence");
-                item.warnings.push(Warning::missing(text));
-            }
-            let out = self.decoder.left_out() - before.1;
-            if out > 0 {
-                let text = format!("{out} time steps missing, left out: too many");
-                item.warnings.push(Warning::missing(text));
             }
         }
         Ok(())
