@@ -291,3 +291,34 @@ fn a_sound_that_is_cut_gives_every_step_of_its_whole_packets() {
         assert!(report.incomplete > 0 && report.in_flight() == 0, "{report:?}");
     }
 }
+
+#[test]
+fn streams_of_another_codec_are_lost_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, other) = (audio_bundle(1), audio_bundle(2));
+    let good = packets(&bundle, &sound(300, 1, 8000, 1), 1, 300).remove(0);
+    let foreign = packets(&other, &sound(300, 2, 8000, 1), 2, 300).remove(0);
+    let mut tape = Tape::new(bundle.clone());
+    tape.header(1, RATE, 1);
+    tape.bundle = other.clone();
+    tape.header(2, RATE, 2);
+    tape.bundle = bundle;
+    let report = tape.packet(&foreign).packet(&good).finish().decode(folder.path());
+    assert_eq!((report.delivered, report.lost_count()), (1, 1));
+    assert!(report.lost_names[0].1.contains(&other.codec_id().to_string()));
+}
+
+#[test]
+fn the_first_packet_with_a_header_tells_the_codec() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = audio_bundle(1);
+    let packet = |stream| packets(&bundle, &sound(300, 1, 8000, 1), stream, 300).remove(0);
+    let mut tape = Tape::new(bundle.clone());
+    tape.header(1, RATE, 1).packet(&packet(9)).packet(&packet(1)).finish();
+    let path = folder.path().join("x.tamis");
+    std::fs::write(&path, &tape.bytes).unwrap();
+    let mut source = Files::packets(vec![path]);
+    let seen = source.peek().unwrap().unwrap();
+    assert_eq!(seen.header.as_ref().unwrap().codec, bundle.codec_id());
+    assert_eq!(seen.stamp.stream, 1);
+}

@@ -1,5 +1,6 @@
 //! `tamis info`: what is in a `.tamis` file, group by group.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 
@@ -15,6 +16,8 @@ use crate::error::{Error, Result};
 #[derive(Default)]
 struct Counts {
     headers: Vec<StreamHeader>,
+    /// The same, to look them up.
+    known: HashSet<StreamHeader>,
     packets: u64,
     bytes: u64,
     group_bytes: Vec<u64>,
@@ -60,7 +63,7 @@ impl Counts {
     fn add(&mut self, event: Event) {
         match event {
             Event::Header(header) => {
-                if !self.headers.contains(&header) {
+                if self.known.insert(header.clone()) {
                     self.headers.push(header);
                 }
             }
