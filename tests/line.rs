@@ -7,11 +7,13 @@ mod common;
 
 use std::sync::atomic::AtomicBool;
 
-use tamis::codec::{Samples, Stamp};
+use tamis::codec::{Bundle, Frame, Kind, Quality, Samples, Stamp};
 use tamis::pipeline::config::Config;
 use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
-use tamis::pipeline::stages::{Every, Pack, resize};
-use tamis::pipeline::{Item, Parts, Pipeline, Report, Sink, Source, Stage};
+use tamis::pipeline::sinks::Container;
+use tamis::pipeline::stages::{Encode, Every, Pack, resize};
+use tamis::pipeline::{Gone, Item, Parts, Pipeline, Report, Sink, Source, Stage};
+use tamis::signal::Ends;
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -217,4 +219,57 @@ fn resize_keeps_flat_pictures_flat_and_means_equal() {
         assert!(v.len() == h * w * 3 && v.iter().all(|&x| x == 77), "{h}x{w}");
     }
     assert!(resize(&flat, 0, 4).is_err());
+}
+
+fn sound_item(stream: u32, end: bool) -> Item {
+    let stamp = Stamp { stream, ..Stamp::default() };
+    Item { end, ..Item::new(stamp, "sound", common::sound(200, 1, 8000, 1)) }
+}
+
+#[test]
+fn every_refuses_sound() {
+    let mut items = [sound_item(1, false), sound_item(1, true)];
+    Every::new(2).unwrap().run(&mut items).unwrap();
+    for item in items {
+        assert!(matches!(item.gone, Some(Gone::Lost("every", _))), "{:?}", item.gone);
+    }
+}
+
+#[test]
+fn a_sound_without_an_end_does_not_run_on_into_the_next() {
+    let bundle = common::audio_bundle(1);
+    let new = || Encode::new(bundle.clone(), 32, Quality::DEFAULT).unwrap();
+    let mut items = [sound_item(1, false), sound_item(2, true)];
+    new().run(&mut items).unwrap();
+    let mut alone = [sound_item(2, true)];
+    new().run(&mut alone).unwrap();
+    assert_eq!(items[1].latent, alone[0].latent);
+}
+
+#[test]
+fn a_gray_bundle_refuses_colours_and_any_bundle_takes_gray() {
+    let gray = Bundle::new(common::identity(Kind::Image, 1, 2, Ends::Mirror)).unwrap();
+    let mut encode = Encode::new(gray.into(), 16, Quality::DEFAULT).unwrap();
+    let flat = Frame::new(tamis::codec::Layout::Gray, 1, vec![4, 4], Samples::U8(vec![9; 16]));
+    let frames = [common::picture(4, 4, 1), flat.unwrap()];
+    let mut items = frames.map(|f| Item::new(Stamp::default(), "picture", f));
+    encode.run(&mut items).unwrap();
+    let Some(Gone::Lost(_, why)) = &items[0].gone else { panic!("{:?}", items[0].gone) };
+    assert!(why.contains("1 colour") && why.contains("has 3"), "{why}");
+    assert!(items[1].latent.is_some());
+}
+
+#[test]
+fn headers_of_ended_streams_are_not_repeated() {
+    let bundle = common::audio_bundle(1);
+    let mut items: Vec<Item> = (0..600).map(|stream| sound_item(stream, true)).collect();
+    Encode::new(bundle.clone(), 32, Quality::DEFAULT).unwrap().run(&mut items).unwrap();
+    Pack::new(bundle).run(&mut items).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.tamis");
+    let mut sink = Container::new(std::fs::File::create(&path).unwrap(), &path);
+    items.iter().try_for_each(|item| sink.write(item)).unwrap();
+    sink.finish().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(bytes.windows(4).filter(|w| w == b"\xD5tmH").count(), 600);
 }

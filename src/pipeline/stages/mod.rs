@@ -15,7 +15,7 @@ use crate::codec::{Bundle, Frame, Kind, Layout, Quality, Samples};
 use crate::error::{Error, Result};
 use crate::runtime::{Encoder, Head};
 
-/// Keeps one item in `n`: the first, and every n-th after it.
+/// Keeps one picture in `n`: the first, and every n-th after it. Sounds are refused.
 #[derive(Debug)]
 pub struct Every {
     n: u64,
@@ -50,6 +50,12 @@ impl Stage for Every {
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
+            let sound = item.frame.as_ref().is_some_and(Frame::is_audio)
+                || item.header.as_ref().is_some_and(|h| h.rate() > 0);
+            if sound {
+                item.lose("every", "thins pictures only: a sound would lose its place");
+                continue;
+            }
             if !self.seen.is_multiple_of(self.n) {
                 item.drop_for("every");
             }
@@ -225,6 +231,7 @@ fn weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
 #[derive(Debug)]
 pub struct Encode {
     encoder: Encoder,
+    stream: u32,
 }
 
 impl Encode {
@@ -233,7 +240,7 @@ impl Encode {
     /// # Errors
     /// As [`Encoder::new`].
     pub fn new(bundle: Arc<Bundle>, channels: usize, quality: Quality) -> Result<Self> {
-        Ok(Self { encoder: Encoder::new(bundle, channels, quality)? })
+        Ok(Self { encoder: Encoder::new(bundle, channels, quality)?, stream: 0 })
     }
 }
 
@@ -253,7 +260,14 @@ impl Stage for Encode {
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
             let Some(frame) = &item.frame else { continue };
-            match self.encoder.push(frame, item.end) {
+            if item.stamp.stream != self.stream {
+                // A sound whose end was lost on the way must not run on into the next.
+                self.stream = item.stamp.stream;
+                self.encoder.reset();
+            }
+            let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
+            let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
+            match fits.and_then(|()| self.encoder.push(frame, item.end)) {
                 Ok(latent) => {
                     let b = self.encoder.bundle();
                     item.header =
@@ -269,6 +283,28 @@ impl Stage for Encode {
     fn reset(&mut self) {
         self.encoder.reset();
     }
+}
+
+/// Refuses frames that a bundle does not code whole: of the other kind, or with colours or sound
+/// channels that would be left out. Gray feeds any picture bundle.
+pub(super) fn check_fit(bundle: &Bundle, kind: Kind, channels: usize) -> Result<()> {
+    let codes = bundle.inputs;
+    let reason = match (bundle.kind, kind) {
+        (Kind::Image, Kind::Audio) => {
+            "codes pictures, this is sound; try `stereo` or `mono`".into()
+        }
+        (Kind::Audio, Kind::Image) => "codes sound, these are pictures; try `rgb`".into(),
+        (Kind::Image, _) if channels != 1 && channels != codes => {
+            format!(
+                "codes {codes} colours, the pictures have {channels}; make them gray or try `rgb`"
+            )
+        }
+        (Kind::Audio, _) if !channels.is_multiple_of(codes) => {
+            format!("codes {codes} sound channels at once, there are {channels}; try `mono`")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::bundle(&bundle.card.name, reason))
 }
 
 /// Latents to packets.
