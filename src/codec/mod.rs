@@ -9,6 +9,7 @@
 //! the truth that every faster path answers to.
 
 mod bundle;
+mod file;
 mod frame;
 mod latent;
 pub mod plain;
@@ -18,6 +19,7 @@ mod quantize;
 mod tables;
 
 pub use bundle::{Bundle, Card, Kind, Parts};
+pub(crate) use file::read_file;
 pub use frame::{Frame, Layout, Samples, Stamp};
 pub use latent::{CodecId, Latent, Span};
 pub use projection::Projection;
