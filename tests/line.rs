@@ -255,7 +255,7 @@ fn a_gray_bundle_refuses_colours_and_any_bundle_takes_gray() {
     let mut items = frames.map(|f| Item::new(Stamp::default(), "picture", f));
     encode.run(&mut items).unwrap();
     let Some(Gone::Lost(_, why)) = &items[0].gone else { panic!("{:?}", items[0].gone) };
-    assert!(why.contains("1 colour") && why.contains("has 3"), "{why}");
+    assert!(why.contains("codes 1") && why.contains("have 3"), "{why}");
     assert!(items[1].latent.is_some());
 }
 
@@ -272,4 +272,75 @@ fn headers_of_ended_streams_are_not_repeated() {
     sink.finish().unwrap();
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!(bytes.windows(4).filter(|w| w == b"\xD5tmH").count(), 600);
+}
+
+#[test]
+fn configs_that_cannot_work_are_refused() {
+    let sink = "[[sink]]\nkind = \"container\"\npath = \"x\"\n";
+    let with = |source: &str, bundle: &str| {
+        error(&format!("[source]\n{source}\n[codec]\nbundle = \"{bundle}\"\n{sink}"))
+    };
+    let scene = "kind = \"scene\"\nframes = 1";
+    let tone = "kind = \"tone\"\nseconds = 1";
+    let video = "kind = \"stdin\"\nraw = { kind = \"video\", height = 4, width = ";
+    let audio = "kind = \"stdin\"\nraw = { kind = \"audio\", rate = 8000, channels = ";
+    let files = "kind = \"files\"\npaths = [\"a\"]\nresample = ";
+    for (source, bundle, words) in [
+        (scene, "stereo", "codec.bundle"),
+        ("kind = \"scene\"\nframes = 0", "rgb", "source.frames"),
+        (&format!("{scene}\nfps = 1e-300"), "rgb", "source.fps"),
+        (&format!("{scene}\nfps = 1e7"), "rgb", "source.fps"),
+        (&format!("{scene}\nfps = nan"), "rgb", "source.fps"),
+        (&format!("{scene}\nwidth = 1000000\nheight = 1000000"), "rgb", "source"),
+        (tone, "rgb", "codes pictures"),
+        (&format!("{tone}\nchannels = 3"), "stereo", "codec.bundle"),
+        (&format!("{tone}\nchannels = 65"), "mono", "65 channels"),
+        (&format!("{tone}\nrate = 0"), "mono", "sample rate 0"),
+        ("kind = \"tone\"\nseconds = 1e300", "mono", "source.seconds"),
+        ("kind = \"tone\"\nseconds = 1e-9", "mono", "source.seconds"),
+        (&format!("{video}0 }}"), "rgb", "source.raw"),
+        (&format!("{video}4 }}"), "mono", "codes sound"),
+        (&format!("{audio}3 }}"), "stereo", "codec.bundle"),
+        (&format!("{audio}0 }}"), "mono", "0 channels"),
+        (&format!("{files}0"), "mono", "source.resample"),
+        (&format!("{files}4000000"), "mono", "source.resample"),
+    ] {
+        let e = with(source, bundle);
+        assert!(e.contains(words), "{source}: {e}");
+    }
+    let codec = "[codec]\nbundle = \"rgb\"\n";
+    for (more, words) in [
+        ("[[sink]]\nkind = \"container\"\npath = \"./x\"\n", "named twice"),
+        ("[[sink]]\nkind = \"frames\"\nfolder = \"x/\"\n", "named twice"),
+        ("[[stage]]\nkind = \"resize\"\nwidth = 1000000\nheight = 1000000\n", "pixels"),
+    ] {
+        let e = error(&format!("{SCENE}{codec}{sink}{more}"));
+        assert!(e.contains(words), "{more}: {e}");
+    }
+    let every = "[[stage]]\nkind = \"every\"\nn = 2\n";
+    let e = error(&format!("[source]\n{tone}\n{every}[codec]\nbundle = \"mono\"\n{sink}"));
+    assert!(e.contains("works on pictures"), "{e}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_config_without_end_is_refused() {
+    let e = Config::open(std::path::Path::new("/dev/zero")).unwrap_err();
+    assert!(matches!(e, tamis::Error::Config { .. }), "{e}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    for bytes in [vec![b'#'; (1 << 20) + 1], vec![b'#', 0xFF]] {
+        std::fs::write(&path, bytes).unwrap();
+        let e = Config::open(&path).unwrap_err();
+        assert!(matches!(e, tamis::Error::Config { .. }), "{e}");
+    }
+}
+
+#[test]
+fn a_scene_of_any_rate_plays() {
+    for rate in [0.0, f64::NAN, f64::INFINITY, 1e-300] {
+        let scene = tamis::pipeline::sources::synthetic::Scene::new(8, 8, 1);
+        let mut source = tamis::pipeline::sources::SceneSource::new(scene, 2, rate);
+        assert!(source.next().unwrap().is_some() && source.next().unwrap().is_some());
+    }
 }
