@@ -259,19 +259,27 @@ fn a_gray_bundle_refuses_colours_and_any_bundle_takes_gray() {
     assert!(items[1].latent.is_some());
 }
 
-#[test]
-fn headers_of_ended_streams_are_not_repeated() {
-    let bundle = common::audio_bundle(1);
-    let mut items: Vec<Item> = (0..600).map(|stream| sound_item(stream, true)).collect();
-    Encode::new(bundle.clone(), 32, Quality::DEFAULT).unwrap().run(&mut items).unwrap();
+/// Headers that a recording of these items holds.
+fn headers(bundle: std::sync::Arc<Bundle>, mut items: Vec<Item>) -> usize {
+    let all = bundle.channels();
+    Encode::new(bundle.clone(), all, Quality::DEFAULT).unwrap().run(&mut items).unwrap();
     Pack::new(bundle).run(&mut items).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.tamis");
     let mut sink = Container::new(std::fs::File::create(&path).unwrap(), &path);
     items.iter().try_for_each(|item| sink.write(item)).unwrap();
     sink.finish().unwrap();
-    let bytes = std::fs::read(&path).unwrap();
-    assert_eq!(bytes.windows(4).filter(|w| w == b"\xD5tmH").count(), 600);
+    std::fs::read(&path).unwrap().windows(4).filter(|w| w == b"\xD5tmH").count()
+}
+
+#[test]
+fn headers_of_ended_streams_are_not_repeated() {
+    let sounds = (0..600).map(|stream| sound_item(stream, true)).collect();
+    assert_eq!(headers(common::audio_bundle(1), sounds), 600);
+    // Each picture is the last of its file, not of its stream.
+    let picture = || Item::new(Stamp::default(), "picture", common::picture(8, 8, 1));
+    let pictures = (0..3).map(|_| Item { end: true, ..picture() }).collect();
+    assert_eq!(headers(common::image_bundle(), pictures), 1);
 }
 
 #[test]

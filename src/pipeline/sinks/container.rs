@@ -17,7 +17,7 @@ pub struct Container<W> {
     out: W,
     path: PathBuf,
     writer: Option<PacketWriter>,
-    /// Headers of the streams that have not ended.
+    /// Headers of the streams whose sound has not ended.
     headers: BTreeMap<u32, StreamHeader>,
     packets: u64,
 }
@@ -63,8 +63,8 @@ impl<W: Write + Send> Sink for Container<W> {
         }
         bytes.extend(writer.packet(packet));
         self.packets += 1;
-        if item.end {
-            // It need not be repeated; should the stream go on, it has a header again.
+        if packet.header.span.end {
+            // It need not be repeated; should the sound go on, it has a header again.
             self.headers.remove(&stream);
         }
         self.writer = Some(writer);
