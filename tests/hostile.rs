@@ -145,7 +145,8 @@ fn sound_that_no_file_can_hold_is_lost_and_leaves_no_file() {
         (RATE, 1, [0, 300]),
         (RATE, 65, [65, 300]),
         (Layout::Audio { rate: 3_072_001 }, 1, [1, 300]),
-        (RATE, 1, [1, (1 << 20) + 1]),
+        (RATE, 1, [1, (1 << 21) + 1]),
+        (RATE, 64, [64, (1 << 15) + 1]),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut bad = good.clone();

@@ -285,9 +285,10 @@ fn check_extent(
             let channels = header.channels;
             wrong(format!("sound of {first} channels, its stream's header says {channels}"))
         }
-        (Kind::Audio, _) if second as u64 > limits.steps => {
-            let what = "time steps of a sound packet".into();
-            Err(Error::Limit { what, limit: limits.steps, actual: second as u64 })
+        (Kind::Audio, _) if (first as u64).saturating_mul(second as u64) > limits.sound => {
+            let what = format!("time steps times channels of a sound packet, {second} x {first},");
+            let actual = (first as u64).saturating_mul(second as u64);
+            Err(Error::Limit { what, limit: limits.sound, actual })
         }
         _ => Ok(()),
     }

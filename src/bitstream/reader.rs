@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 pub struct Limits {
     /// Pixels, or time steps times channels, of one packet.
     pub positions: u64,
-    /// Time steps of one sound packet; sixty times what `encode` writes.
-    pub steps: u64,
+    /// Time steps times channels of one sound packet; twice the most that `encode` writes.
+    pub sound: u64,
     /// Bytes of one packet.
     pub packet_bytes: u64,
     /// Bytes of one latent.
@@ -23,7 +23,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             positions: 100_000_000,
-            steps: 1 << 20,
+            sound: 1 << 21,
             packet_bytes: 256 << 20,
             latent_bytes: 1 << 30,
         }

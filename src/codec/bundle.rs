@@ -4,10 +4,10 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::file::read_file;
 use super::latent::CodecId;
 use super::projection::Projection;
 use super::quantize::Quantizer;
+use super::read_file;
 use super::tables::{ALPHABET, ANCHORS, Tables};
 use crate::error::{Error, Result};
 use crate::signal::Ends;

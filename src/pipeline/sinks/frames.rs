@@ -226,7 +226,7 @@ fn check_file(path: &Path, sound: bool, full: bool, name: &str) -> Result<()> {
     let path = path.display();
     let reason = if !fits {
         let what = if sound { "sound: name a .wav" } else { "pictures: name a .png or .ppm" };
-        format!("{path}: this stream holds {what}")
+        format!("{path}: this stream holds {what}, or a folder, as in `-o out/`")
     } else if full {
         format!(
             "{path} can hold one picture or sound, {name} holds more; give a folder, as in `-o out/`"
