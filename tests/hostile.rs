@@ -16,8 +16,8 @@ use tamis::pipeline::media::{WavDepth, read};
 use tamis::pipeline::sinks::{Frames, Picture};
 use tamis::pipeline::sources::Files;
 use tamis::pipeline::stages::{Decode, Unpack};
-use tamis::pipeline::{Pipeline, Report, Sink};
-use tamis::runtime::Encoder;
+use tamis::pipeline::{Item, Parts, Pipeline, Report, Sink, Source, Stage};
+use tamis::runtime::{Decoder, Encoder};
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -60,7 +60,7 @@ impl Tape {
     fn decode_to(&self, folder: &Path, sink: Frames) -> tamis::Result<Report> {
         let path = folder.join("x.tamis");
         std::fs::write(&path, &self.bytes).unwrap();
-        let stages: Vec<Box<dyn tamis::pipeline::Stage>> = vec![
+        let stages: Vec<Box<dyn Stage>> = vec![
             Box::new(Unpack::new(self.bundle.clone(), Limits::default())),
             Box::new(Decode::new(self.bundle.clone(), self.bundle.channels())),
         ];
@@ -322,4 +322,67 @@ fn the_first_packet_with_a_header_tells_the_codec() {
     let seen = source.peek().unwrap().unwrap();
     assert_eq!(seen.header.as_ref().unwrap().codec, bundle.codec_id());
     assert_eq!(seen.stamp.stream, 1);
+}
+
+#[test]
+fn sound_without_channels_spoils_no_decoder() {
+    let bundle = audio_bundle(1);
+    let good = Encoder::new(bundle.clone(), 32, Quality::DEFAULT)
+        .and_then(|mut e| e.push(&sound(300, 1, 8000, 1), true))
+        .unwrap();
+    let mut none = good.clone();
+    (none.grid, none.extent, none.values) = (vec![0, 10], vec![0, 300], Vec::new());
+    let mut decoder = Decoder::new(bundle, 32);
+    assert!(decoder.push(&none, RATE).is_err() && decoder.push(&good, Layout::Gray).is_err());
+    assert!(!decoder.is_open());
+    assert_eq!(decoder.push(&good, RATE).unwrap().extent, [300]);
+}
+
+/// Packets that claim the largest picture there is.
+struct Large(u32);
+
+impl Source for Large {
+    fn makes(&self) -> Parts {
+        Parts::PACKET
+    }
+
+    fn next(&mut self) -> tamis::Result<Option<Item>> {
+        if self.0 == 0 {
+            return Ok(None);
+        }
+        self.0 -= 1;
+        let mut packet = packets(&image_bundle(), &picture(8, 8, 1), 0, 0).remove(0);
+        packet.header.extent = [10_000, 10_000];
+        Ok(Some(Item { packet: Some(packet), ..Item::default() }))
+    }
+}
+
+/// Sees how many it is given at once.
+struct Slow;
+
+impl Stage for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::PACKET
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> tamis::Result<()> {
+        assert_eq!(batch.len(), 1, "large pictures wait for each other");
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        Ok(())
+    }
+}
+
+#[test]
+fn large_pictures_do_not_queue() {
+    let line = Pipeline::new(Box::new(Large(6)), vec![Box::new(Slow)], Vec::new(), 8).unwrap();
+    let report = line.run(&GO, |_, _| ()).unwrap();
+    assert_eq!((report.delivered, report.in_flight()), (6, 0));
 }

@@ -56,6 +56,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         paths.into_iter().partition(|p| holds_packets(p));
     let mut reports = Vec::new();
     let mut rate_told = false;
+    let mut lost = None;
     let mut look = |item: &Item| -> Result<()> {
         tell(item);
         if !rate_told && card.rate > 0 {
@@ -66,6 +67,13 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                     "tamis: {}: sound at {rate} Hz, {} was trained at {} Hz; use --resample {}",
                     item.name, card.name, card.rate, card.rate
                 );
+            }
+        }
+        if let Some(Gone::Lost(_, why)) = &item.gone {
+            // Every block of a sound may be lost for one reason.
+            let this = (item.name.clone(), why.clone());
+            if lost.replace(this.clone()) == Some(this) {
+                return Ok(());
             }
         }
         say(typed, item, &card)
