@@ -13,7 +13,7 @@ use common::{audio_bundle, image_bundle, picture, sound};
 use tamis::bitstream::{Limits, Packet, PacketWriter, StreamHeader, pack};
 use tamis::codec::{Bundle, Frame, Layout, Quality, Stamp};
 use tamis::pipeline::media::{WavDepth, read};
-use tamis::pipeline::sinks::{Frames, Picture};
+use tamis::pipeline::sinks::{Frames, OPEN, Picture};
 use tamis::pipeline::sources::Files;
 use tamis::pipeline::stages::{Decode, Unpack};
 use tamis::pipeline::{Item, Parts, Pipeline, Report, Sink, Source, Stage};
@@ -385,4 +385,20 @@ fn large_pictures_do_not_queue() {
     let line = Pipeline::new(Box::new(Large(6)), vec![Box::new(Slow)], Vec::new(), 8).unwrap();
     let report = line.run(&GO, |_, _| ()).unwrap();
     assert_eq!((report.delivered, report.in_flight()), (6, 0));
+}
+
+#[test]
+fn many_open_sounds_are_bounded_and_none_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = audio_bundle(1);
+    let mut tape = Tape::new(bundle.clone());
+    for stream in 0..40 {
+        let begun = packets(&bundle, &sound(800, 1, 8000, 1), stream, 400).remove(0);
+        tape.header(stream, RATE, 1).packet(&begun);
+    }
+    let report = tape.finish().decode(folder.path());
+    // The sounds still open at the end give their rest; the others say what they lack.
+    assert_eq!((report.delivered, report.lost_count()), (40 + OPEN as u64, 0));
+    assert_eq!(report.incomplete, 40);
+    assert_eq!(names(folder.path()).len(), 40);
 }

@@ -151,3 +151,24 @@ fn a_resample_that_does_nothing_is_said() {
     good(&coded);
     assert!(!words(&coded).contains("--resample"), "{}", words(&coded));
 }
+
+#[test]
+fn several_sounds_need_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    for name in ["a.wav", "b.wav"] {
+        std::fs::write(dir.join(name), wav(20000, 1)).unwrap();
+    }
+    good(&tamis(dir, &["encode", "a.wav", "b.wav", "-o", "two.tamis"]));
+    let piped = tamis(dir, &["decode", "two.tamis", "-o", "-"]);
+    assert_eq!(code(&piped), 3, "{}", words(&piped));
+    assert_eq!(piped.stdout.len(), 44 + 2 * 20000);
+    assert_eq!(words(&piped).matches("`-o out/`").count(), 1, "{}", words(&piped));
+    for args in [&["two.tamis", "-o", "x.wav"][..], &["two.tamis", "two.tamis", "-o", "out"]] {
+        let refused = tamis(dir, &[&["decode"], args].concat());
+        assert_eq!(code(&refused), 2, "{}", words(&refused));
+        assert!(words(&refused).contains("`-o out/`"), "{}", words(&refused));
+    }
+    good(&tamis(dir, &["decode", "two.tamis", "-o", "out/"]));
+    assert!(dir.join("out/two.wav").exists() && dir.join("out/two-2.wav").exists());
+}
