@@ -67,12 +67,13 @@ pub enum Error {
         reason: String,
     },
     /// The operating system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {why}")]
     Io {
         /// The file or stream.
         path: PathBuf,
-        /// The system's own word.
-        source: std::io::Error,
+        /// The system's own word. Not called `source`: it stands in the message, and what prints
+        /// an error with its sources would say it twice.
+        why: std::io::Error,
     },
 }
 
@@ -81,8 +82,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// Wraps a system error with the path it happened on.
-    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io { path: path.into(), source }
+    pub fn io(path: impl Into<PathBuf>, why: std::io::Error) -> Self {
+        Self::Io { path: path.into(), why }
     }
 
     /// A shape error from anything printable.

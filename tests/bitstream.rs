@@ -174,8 +174,15 @@ fn a_group_without_cells_is_damage_not_a_panic() {
     let r = record(1);
     let mut packet = r.packets[0].clone();
     packet.header.extent = [0, 40];
-    let u = unpack(&r.bundle, &r.header, &packet).unwrap();
-    assert_eq!((u.latent.channels, u.lost_groups), (0, r.bundle.groups.len()));
+    let error = unpack(&r.bundle, &r.header, &packet).unwrap_err().to_string();
+    assert!(error.contains("40x0"), "{error}");
+    let bundle = audio_bundle(1);
+    let latent = plain::encode(&bundle, &sound(100, 1, 8000, 1), 32, Quality::DEFAULT).unwrap();
+    let mut packet = pack(&bundle, &latent, Stamp::default()).unwrap();
+    packet.header.extent = [1, 0];
+    let header = StreamHeader::new(&bundle, Layout::Audio { rate: 8000 }, 1, &Stamp::default());
+    let u = unpack(&bundle, &header, &packet).unwrap();
+    assert_eq!((u.latent.channels, u.lost_groups), (0, bundle.groups.len()));
 }
 
 #[test]
@@ -206,4 +213,40 @@ fn packet_heads_are_small() {
     let mut writer = PacketWriter::new();
     let len = writer.packet(&r.packets[1]).len() - r.packets[1].payload.len();
     assert!(len <= 40, "{len} bytes");
+}
+
+#[test]
+fn a_damaged_first_header_costs_what_stands_before_the_next() {
+    let r = record(4);
+    let Some(Event::Footer(footer)) = read(&r.bytes, 4096).unwrap().0.pop() else { panic!() };
+    let third = footer.offsets[2] as usize;
+    let header = PacketWriter::new().header(&r.header);
+    let mut bytes = r.bytes[..third].to_vec();
+    bytes[10] ^= 1;
+    bytes.extend(header);
+    bytes.extend(&r.bytes[third..]);
+    for piece in [1, 4096] {
+        let (events, complete) = read(&bytes, piece).unwrap();
+        let Event::Damage { offset, bytes, .. } = &events[0] else { panic!("{:?}", events[0]) };
+        assert_eq!((*offset, *bytes as usize), (0, third));
+        assert!(packets(&events).into_iter().eq(&r.packets[2..]));
+        assert!(complete);
+    }
+    // Without any header it is still no stream, and the reason is the first.
+    let error = read(&bytes[..third], 64).unwrap_err().to_string();
+    assert!(error.contains("not a tamis stream") && error.contains("CRC"), "{error}");
+}
+
+#[test]
+fn false_footers_cost_no_more_than_the_stream_is_long() {
+    let r = record(1);
+    let mut bytes = r.bytes.clone();
+    // Each claims an index of 2 MiB.
+    while bytes.len() < 6 << 20 {
+        bytes.extend(b"\xD5tmF\x80\x80\x80\x01");
+    }
+    let start = std::time::Instant::now();
+    let (events, _) = read(&bytes, 1 << 16).unwrap();
+    assert_eq!(packets(&events).len(), 1);
+    assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
 }

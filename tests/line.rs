@@ -7,11 +7,13 @@ mod common;
 
 use std::sync::atomic::AtomicBool;
 
-use tamis::codec::{Samples, Stamp};
+use tamis::codec::{Bundle, Frame, Kind, Quality, Samples, Stamp};
 use tamis::pipeline::config::Config;
 use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
-use tamis::pipeline::stages::{Every, Pack, resize};
-use tamis::pipeline::{Item, Parts, Pipeline, Report, Sink, Source, Stage};
+use tamis::pipeline::sinks::Container;
+use tamis::pipeline::stages::{Encode, Every, Pack, resize};
+use tamis::pipeline::{Gone, Item, Parts, Pipeline, Report, Sink, Source, Stage};
+use tamis::signal::Ends;
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -217,4 +219,138 @@ fn resize_keeps_flat_pictures_flat_and_means_equal() {
         assert!(v.len() == h * w * 3 && v.iter().all(|&x| x == 77), "{h}x{w}");
     }
     assert!(resize(&flat, 0, 4).is_err());
+}
+
+fn sound_item(stream: u32, end: bool) -> Item {
+    let stamp = Stamp { stream, ..Stamp::default() };
+    Item { end, ..Item::new(stamp, "sound", common::sound(200, 1, 8000, 1)) }
+}
+
+#[test]
+fn every_refuses_sound() {
+    let mut items = [sound_item(1, false), sound_item(1, true)];
+    Every::new(2).unwrap().run(&mut items).unwrap();
+    for item in items {
+        assert!(matches!(item.gone, Some(Gone::Lost("every", _))), "{:?}", item.gone);
+    }
+}
+
+#[test]
+fn a_sound_without_an_end_does_not_run_on_into_the_next() {
+    let bundle = common::audio_bundle(1);
+    let new = || Encode::new(bundle.clone(), 32, Quality::DEFAULT).unwrap();
+    let mut items = [sound_item(1, false), sound_item(2, true)];
+    new().run(&mut items).unwrap();
+    let mut alone = [sound_item(2, true)];
+    new().run(&mut alone).unwrap();
+    assert_eq!(items[1].latent, alone[0].latent);
+}
+
+#[test]
+fn a_gray_bundle_refuses_colours_and_any_bundle_takes_gray() {
+    let gray = Bundle::new(common::identity(Kind::Image, 1, 2, Ends::Mirror)).unwrap();
+    let mut encode = Encode::new(gray.into(), 16, Quality::DEFAULT).unwrap();
+    let flat = Frame::new(tamis::codec::Layout::Gray, 1, vec![4, 4], Samples::U8(vec![9; 16]));
+    let frames = [common::picture(4, 4, 1), flat.unwrap()];
+    let mut items = frames.map(|f| Item::new(Stamp::default(), "picture", f));
+    encode.run(&mut items).unwrap();
+    let Some(Gone::Lost(_, why)) = &items[0].gone else { panic!("{:?}", items[0].gone) };
+    assert!(why.contains("codes 1") && why.contains("have 3"), "{why}");
+    assert!(items[1].latent.is_some());
+}
+
+/// Headers that a recording of these items holds.
+fn headers(bundle: std::sync::Arc<Bundle>, mut items: Vec<Item>) -> usize {
+    let all = bundle.channels();
+    Encode::new(bundle.clone(), all, Quality::DEFAULT).unwrap().run(&mut items).unwrap();
+    Pack::new(bundle).run(&mut items).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.tamis");
+    let mut sink = Container::new(std::fs::File::create(&path).unwrap(), &path);
+    items.iter().try_for_each(|item| sink.write(item)).unwrap();
+    sink.finish().unwrap();
+    std::fs::read(&path).unwrap().windows(4).filter(|w| w == b"\xD5tmH").count()
+}
+
+#[test]
+fn headers_of_ended_streams_are_not_repeated() {
+    let ended = (0..600).map(|stream| sound_item(stream, true));
+    // Repeated once, before packet 768.
+    let long = (0..200).map(|_| sound_item(600, false));
+    assert_eq!(headers(common::audio_bundle(1), ended.chain(long).collect()), 602);
+    // Each picture is the last of its file, not of its stream.
+    let picture = || Item::new(Stamp::default(), "picture", common::picture(8, 8, 1));
+    let pictures = (0..3).map(|_| Item { end: true, ..picture() }).collect();
+    assert_eq!(headers(common::image_bundle(), pictures), 1);
+}
+
+#[test]
+fn configs_that_cannot_work_are_refused() {
+    let sink = "[[sink]]\nkind = \"container\"\npath = \"x\"\n";
+    let with = |source: &str, bundle: &str| {
+        error(&format!("[source]\n{source}\n[codec]\nbundle = \"{bundle}\"\n{sink}"))
+    };
+    let scene = "kind = \"scene\"\nframes = 1";
+    let tone = "kind = \"tone\"\nseconds = 1";
+    let video = "kind = \"stdin\"\nraw = { kind = \"video\", height = 4, width = ";
+    let audio = "kind = \"stdin\"\nraw = { kind = \"audio\", rate = 8000, channels = ";
+    let files = "kind = \"files\"\npaths = [\"a\"]\nresample = ";
+    for (source, bundle, words) in [
+        (scene, "stereo", "codec.bundle"),
+        ("kind = \"scene\"\nframes = 0", "rgb", "source.frames"),
+        (&format!("{scene}\nfps = 1e-300"), "rgb", "source.fps"),
+        (&format!("{scene}\nfps = 1e7"), "rgb", "source.fps"),
+        (&format!("{scene}\nfps = nan"), "rgb", "source.fps"),
+        (&format!("{scene}\nwidth = 1000000\nheight = 1000000"), "rgb", "source"),
+        (tone, "rgb", "codes pictures"),
+        (&format!("{tone}\nchannels = 3"), "stereo", "codec.bundle"),
+        (&format!("{tone}\nchannels = 65"), "mono", "65 channels"),
+        (&format!("{tone}\nrate = 0"), "mono", "sample rate 0"),
+        ("kind = \"tone\"\nseconds = 1e300", "mono", "source.seconds"),
+        ("kind = \"tone\"\nseconds = 1e-9", "mono", "source.seconds"),
+        (&format!("{video}0 }}"), "rgb", "source.raw"),
+        (&format!("{video}4 }}"), "mono", "codes sound"),
+        (&format!("{audio}3 }}"), "stereo", "codec.bundle"),
+        (&format!("{audio}0 }}"), "mono", "0 channels"),
+        (&format!("{files}0"), "mono", "source.resample"),
+        (&format!("{files}4000000"), "mono", "source.resample"),
+    ] {
+        let e = with(source, bundle);
+        assert!(e.contains(words), "{source}: {e}");
+    }
+    let codec = "[codec]\nbundle = \"rgb\"\n";
+    for (more, words) in [
+        ("[[sink]]\nkind = \"container\"\npath = \"./x\"\n", "named twice"),
+        ("[[sink]]\nkind = \"frames\"\nfolder = \"x/\"\n", "named twice"),
+        ("[[stage]]\nkind = \"resize\"\nwidth = 1000000\nheight = 1000000\n", "pixels"),
+    ] {
+        let e = error(&format!("{SCENE}{codec}{sink}{more}"));
+        assert!(e.contains(words), "{more}: {e}");
+    }
+    let every = "[[stage]]\nkind = \"every\"\nn = 2\n";
+    let e = error(&format!("[source]\n{tone}\n{every}[codec]\nbundle = \"mono\"\n{sink}"));
+    assert!(e.contains("works on pictures"), "{e}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_config_without_end_is_refused() {
+    let e = Config::open(std::path::Path::new("/dev/zero")).unwrap_err();
+    assert!(matches!(e, tamis::Error::Config { .. }), "{e}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    for bytes in [vec![b'#'; (1 << 20) + 1], vec![b'#', 0xFF]] {
+        std::fs::write(&path, bytes).unwrap();
+        let e = Config::open(&path).unwrap_err();
+        assert!(matches!(e, tamis::Error::Config { .. }), "{e}");
+    }
+}
+
+#[test]
+fn a_scene_of_any_rate_plays() {
+    for rate in [0.0, f64::NAN, f64::INFINITY, 1e-300] {
+        let scene = tamis::pipeline::sources::synthetic::Scene::new(8, 8, 1);
+        let mut source = tamis::pipeline::sources::SceneSource::new(scene, 2, rate);
+        assert!(source.next().unwrap().is_some() && source.next().unwrap().is_some());
+    }
 }

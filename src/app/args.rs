@@ -132,9 +132,10 @@ pub struct Decode {
 /// `tamis info`
 #[derive(Debug, clap::Args)]
 pub struct Info {
-    /// A .tamis file, or - for standard input
-    pub input: PathBuf,
-    /// Print the result as JSON
+    /// .tamis files, folders, patterns, or - for standard input
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Print one JSON object per input
     #[arg(long)]
     pub json: bool,
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::{Bundle, Layout};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::runtime::find_bundle;
 
 /// The bundle that was asked for, or the shipped ones, each opened once.
@@ -17,9 +17,9 @@ impl Codecs {
     /// Opens the bundle that was asked for.
     ///
     /// # Errors
-    /// `Bundle` if there is none of this name.
+    /// `Config` if there is none of this name.
     pub fn new(asked: Option<&str>) -> Result<Self> {
-        let asked = asked.map(find_bundle).transpose()?.map(Arc::new);
+        let asked = asked.map(self::asked).transpose()?.map(Arc::new);
         Ok(Self { asked, ..Self::default() })
     }
 
@@ -43,4 +43,12 @@ impl Codecs {
         let bundle = Arc::new(find_bundle(name)?);
         Ok(Arc::clone(self.shipped[slot].get_or_init(|| bundle)))
     }
+}
+
+/// The bundle that was asked for by name or path.
+///
+/// # Errors
+/// `Config` if there is none or it is damaged.
+pub fn asked(name: &str) -> Result<Bundle> {
+    find_bundle(name).map_err(|e| Error::config("--codec", e))
 }

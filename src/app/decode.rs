@@ -8,9 +8,10 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::args::Decode as Typed;
+use super::codecs;
 use super::{
-    Outcome, files, nothing_came_through, outcome, print_aside, print_line, say, stop_flag, tell,
-    unread,
+    Outcome, files, nothing_came_through, outcome, print_aside, print_line, say, say_once,
+    stop_flag, tell, unread,
 };
 use crate::bitstream::{Limits, StreamHeader};
 use crate::codec::Bundle;
@@ -70,7 +71,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 if outcome(&report) == Outcome::WithLosses {
                     all = Outcome::WithLosses;
                 }
-                if !typed.json {
+                if !typed.json && report.delivered > 0 {
                     let (input, frames) = (input.path.display(), report.delivered);
                     say(format_args!("{input}: {frames} frames to {}", typed.output.display()));
                 }
@@ -95,7 +96,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 return Err(error.into());
             }
             all = Outcome::WithLosses;
-            say(&error);
+            say_once(&error);
             if typed.json {
                 print_line(json!({ "path": input.path, "error": error.to_string() }))?;
             }
@@ -149,7 +150,7 @@ fn decode(typed: &Typed, input: &Path, sink: Frames, stop: &AtomicBool) -> Resul
 /// The bundle for a stream: the one asked for, else the one its header names.
 pub fn bundle_of(asked: Option<&str>, header: Option<&StreamHeader>) -> Result<Arc<Bundle>> {
     Ok(Arc::new(match (asked, header) {
-        (Some(name), _) => find_bundle(name)?,
+        (Some(name), _) => codecs::asked(name)?,
         (None, Some(header)) => find_codec(header.codec, &header.bundle)?,
         (None, None) => find_bundle("rgb")?,
     }))

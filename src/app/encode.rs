@@ -1,9 +1,8 @@
 //! `tamis encode`: pictures and sounds to `.tamis`.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -12,8 +11,10 @@ use serde_json::{Value, json};
 use super::args::Encode as Typed;
 use super::codecs::Codecs;
 use super::files;
+use super::output::Output;
 use super::{
-    Outcome, nothing_came_through, outcome, print_aside, print_line, say, stop_flag, tell, unread,
+    Outcome, nothing_came_through, outcome, print_aside, print_line, say, say_once, stop_flag,
+    tell, unread,
 };
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
@@ -46,10 +47,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         files::spare_inputs(&found, &typed.output)?;
         let paths = found.into_iter().map(|f| f.path).collect();
         let coded = job.encode(paths, &typed.output, &stop)?;
-        if let Some(error) = nothing_came_through(&coded.report) {
-            remove_empty(&typed.output);
-            return Err(error.into());
-        }
+        say_if_not_resampled(typed, &[&coded]);
         let to_stdout = typed.output.as_os_str() == "-";
         report(typed.json, to_stdout, &coded.json(&typed.output), &coded.words(&typed.output))?;
         return Ok(outcome(&coded.report));
@@ -72,21 +70,15 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 // The only input's error ends the verb and is said there.
                 .inspect_err(|e| {
                     if !single {
-                        say(e)
+                        say_once(e)
                     }
-                })
-                .and_then(|coded| match nothing_came_through(&coded.report) {
-                    Some(error) => {
-                        remove_empty(output);
-                        Err(error)
-                    }
-                    None => Ok(coded),
                 });
             bar.inc(1);
             Some(coded)
         })
         .collect();
     bar.finish_and_clear();
+    say_if_not_resampled(typed, &results.iter().flatten().flatten().collect::<Vec<_>>());
     let mut all = Outcome::Done;
     for ((input, output), result) in jobs.iter().zip(results) {
         match result {
@@ -120,12 +112,10 @@ fn report(as_json: bool, to_stdout: bool, json: &Value, words: &str) -> Result<(
     }
 }
 
-/// Nothing is better than a recording of nothing.
-fn remove_empty(output: &Path) {
-    // Only a plain file: a device, a pipe or a link that was named is not ours to remove.
-    if std::fs::symlink_metadata(output).is_ok_and(|m| m.is_file() && m.len() == 0) {
-        // If it cannot be removed, an empty file is what stays; the error is reported anyway.
-        let _ = std::fs::remove_file(output);
+/// Says that `--resample` did nothing, if there was no sound.
+fn say_if_not_resampled(typed: &Typed, coded: &[&Coded]) {
+    if typed.input.resample.is_some() && !coded.is_empty() && coded.iter().all(|c| c.rate() == 0) {
+        say("--resample changes sounds only, and these are pictures");
     }
 }
 
@@ -163,16 +153,33 @@ impl Job {
         let kept = self.channels.unwrap_or(bundle.channels());
         let encode = Encode::new(bundle.clone(), kept, self.quality)
             .map_err(|e| Error::config("--channels", e))?;
-        let (out, counter) = open(output)?;
+        let (place, out) = Output::open(output)?;
+        let bytes = std::sync::Arc::<AtomicU64>::default();
+        let out = Counting { out, count: bytes.clone() };
         let line = Pipeline::new(
             Box::new(source),
             vec![Box::new(encode), Box::new(Pack::new(bundle.clone()))],
             vec![Box::new(Container::new(out, output))],
             BATCH,
         )?;
-        let report = line.run(stop, |_, item| tell(item))?;
+        let done =
+            line.run(stop, |_, item| tell(item)).and_then(|report| {
+                match nothing_came_through(&report) {
+                    Some(error) => Err(error),
+                    None if report.delivered == 0 && !report.unread => {
+                        Err(Error::input(first_input.display(), "holds no frame"))
+                    }
+                    None => Ok(report),
+                }
+            });
+        let report = done.inspect_err(|_| place.discard_empty())?;
+        match report.delivered {
+            // Nothing is better than a recording of nothing.
+            0 => place.discard_empty(),
+            _ => place.keep()?,
+        }
         let seconds = start.elapsed().as_secs_f64();
-        let bytes = counter.load(Ordering::Relaxed);
+        let bytes = bytes.load(Ordering::Relaxed);
         Ok(Coded {
             samples: report.positions,
             report,
@@ -231,7 +238,7 @@ impl Coded {
 /// A writer that counts what goes through it.
 struct Counting<W> {
     out: W,
-    count: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    count: std::sync::Arc<AtomicU64>,
 }
 
 impl<W: Write> Write for Counting<W> {
@@ -244,18 +251,4 @@ impl<W: Write> Write for Counting<W> {
     fn flush(&mut self) -> std::io::Result<()> {
         self.out.flush()
     }
-}
-
-type Output = Counting<Box<dyn Write + Send>>;
-
-fn open(output: &Path) -> Result<(Output, std::sync::Arc<std::sync::atomic::AtomicU64>)> {
-    let out: Box<dyn Write + Send> = if output.as_os_str() == "-" {
-        Box::new(std::io::stdout())
-    } else {
-        files::make_folder_of(output)?;
-        let file = File::create(output).map_err(|e| Error::io(output, e))?;
-        Box::new(BufWriter::new(file))
-    };
-    let count = std::sync::Arc::default();
-    Ok((Counting { out, count: std::sync::Arc::clone(&count) }, count))
 }

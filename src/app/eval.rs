@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::args::Eval as Typed;
-use super::codecs::Codecs;
+use super::codecs::{Codecs, asked};
 use super::{Outcome, files, print_line};
 use crate::codec::{Bundle, Frame, Quality};
 use crate::error::{Error, Result};
@@ -14,9 +14,14 @@ use crate::lab::eval::{Measure, measure};
 use crate::lab::plot::{Plot, Point, Series, line_plot};
 use crate::pipeline::media;
 use crate::pipeline::sources::find_files;
-use crate::runtime::find_bundle;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    if let Some(output) = &typed.output
+        && output.extension().is_some_and(|e| !e.eq_ignore_ascii_case("svg"))
+    {
+        let reason = format!("{}: the plot is an SVG; name a .svg", output.display());
+        return Err(Error::config("--output", reason).into());
+    }
     let paths: Vec<_> = find_files(&typed.inputs)?.into_iter().map(|f| f.path).collect();
     let qualities: Vec<Quality> =
         typed.quality.iter().map(|&q| Quality::new(q)).collect::<Result<_>>()?;
@@ -45,7 +50,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let bundles: Vec<Arc<Bundle>> = if typed.codec.is_empty() {
         vec![Codecs::default().fit(first.layout, first.channels)?]
     } else {
-        typed.codec.iter().map(|n| find_bundle(n).map(Arc::new)).collect::<Result<_>>()?
+        typed.codec.iter().map(|n| asked(n).map(Arc::new)).collect::<Result<_>>()?
     };
     let bar = files::progress((bundles.len() * qualities.len() * frames.len()) as u64, "measuring");
     let mut curves = Vec::new();

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::args::Input;
 use crate::codec::Layout;
 use crate::error::{Error, Result};
-use crate::pipeline::media::RawDepth;
+use crate::pipeline::media::{RATE_LIMIT, RawDepth};
 use crate::pipeline::sources::{Found, Raw, Reading};
 
 /// Whether an output that was typed means a folder.
@@ -91,8 +91,9 @@ pub fn reading(typed: &Input) -> Result<Reading> {
             Error::config("--raw-audio", reason)
         })?);
     }
-    if typed.resample == Some(0) {
-        return Err(Error::config("--resample", "0 Hz is no sample rate"));
+    if let Some(rate) = typed.resample.filter(|r| !(1..=RATE_LIMIT).contains(r)) {
+        let reason = format!("{rate} Hz; 1 to {RATE_LIMIT} is allowed");
+        return Err(Error::config("--resample", reason));
     }
     Ok(reading)
 }

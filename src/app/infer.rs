@@ -9,16 +9,17 @@ use std::sync::atomic::AtomicBool;
 use serde_json::json;
 
 use super::args::Infer as Typed;
+use super::codecs;
 use super::{Outcome, files, nothing_came_through, outcome, print_line, stop_flag, tell};
 use crate::bitstream::{Limits, MARKER};
-use crate::codec::{Bundle, Quality};
+use crate::codec::{Bundle, Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::sinks::prediction_json;
 use crate::pipeline::sources::Files;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::stages::{Encode, Infer, Unpack};
 use crate::pipeline::{Gone, Item, Pipeline, Report, Stage};
-use crate::runtime::{HeadCard, find_bundle, find_codec, find_head};
+use crate::runtime::{HeadCard, find_codec, find_head};
 
 /// Items classified at once when they are waiting.
 const BATCH: usize = 8;
@@ -30,9 +31,10 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
     }
     let reading = files::reading(&typed.input)?;
-    let card = find_head(&typed.head)?.card().clone();
+    let head = find_head(&typed.head).map_err(|e| Error::config("--head", e))?;
+    let card = head.card().clone();
     let bundle = Arc::new(match &typed.codec {
-        Some(name) => find_bundle(name)?,
+        Some(name) => codecs::asked(name)?,
         None => find_codec(card.codec, &card.bundle)?,
     });
     let quality = Quality::new(typed.quality)?;
@@ -46,11 +48,15 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             card.name
         );
     }
+    if typed.input.resample.is_some() && bundle.kind == Kind::Image {
+        super::say("--resample changes sounds only, and this head reads pictures");
+    }
     let stop = stop_flag();
     let (packets, media): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.into_iter().partition(|p| holds_packets(p));
     let mut reports = Vec::new();
     let mut rate_told = false;
+    let mut lost = None;
     let mut look = |item: &Item| -> Result<()> {
         tell(item);
         if !rate_told && card.rate > 0 {
@@ -61,6 +67,13 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                     "tamis: {}: sound at {rate} Hz, {} was trained at {} Hz; use --resample {}",
                     item.name, card.name, card.rate, card.rate
                 );
+            }
+        }
+        if let Some(Gone::Lost(_, why)) = &item.gone {
+            // Every block of a sound may be lost for one reason.
+            let this = (item.name.clone(), why.clone());
+            if lost.replace(this.clone()) == Some(this) {
+                return Ok(());
             }
         }
         say(typed, item, &card)

@@ -1,20 +1,25 @@
 //! `tamis info`: what is in a `.tamis` file, group by group.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use serde_json::json;
 
 use super::args::Info as Typed;
-use super::{Outcome, print_line};
+use super::{Outcome, print_line, say};
 use crate::bitstream::{Event, Limits, PacketReader, StreamHeader};
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
+use crate::pipeline::sources::find_files;
 
 /// What was counted.
 #[derive(Default)]
 struct Counts {
     headers: Vec<StreamHeader>,
+    /// The same, to look them up.
+    known: HashSet<StreamHeader>,
     packets: u64,
     bytes: u64,
     group_bytes: Vec<u64>,
@@ -27,8 +32,38 @@ struct Counts {
 }
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
-    let path = &typed.input;
-    let name = path.display().to_string();
+    let found = find_files(&typed.inputs)?;
+    if found.is_empty() {
+        return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
+    }
+    let mut outcome = Outcome::Done;
+    for path in found.iter().map(|f| &f.path) {
+        let name = path.display().to_string();
+        match count(path, &name) {
+            Ok((counts, complete)) => {
+                if found.len() > 1 && !typed.json {
+                    print_line(format!("{name}:"))?;
+                }
+                counts.print(typed.json, &name, !complete)?;
+                if counts.lost > 0 {
+                    outcome = Outcome::WithLosses;
+                }
+            }
+            Err(e) if found.len() == 1 => return Err(e.into()),
+            Err(e) => {
+                outcome = Outcome::WithLosses;
+                say(&e);
+                if typed.json {
+                    print_line(json!({ "path": path, "error": e.to_string() }))?;
+                }
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Counts what is in a file, and says whether an index closes it.
+fn count(path: &Path, name: &str) -> Result<(Counts, bool)> {
     let mut input: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
@@ -45,22 +80,20 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         } else {
             reader.push(&chunk[..n])
         }
-        while let Some(event) = reader.next_event().map_err(|e| Error::input(&name, e))? {
+        while let Some(event) = reader.next_event().map_err(|e| Error::input(name, e))? {
             counts.add(event);
         }
         if n == 0 {
-            break;
+            return Ok((counts, reader.is_complete()));
         }
     }
-    counts.print(typed.json, &name, !reader.is_complete())?;
-    Ok(if counts.lost > 0 { Outcome::WithLosses } else { Outcome::Done })
 }
 
 impl Counts {
     fn add(&mut self, event: Event) {
         match event {
             Event::Header(header) => {
-                if !self.headers.contains(&header) {
+                if self.known.insert(header.clone()) {
                     self.headers.push(header);
                 }
             }

@@ -13,17 +13,22 @@ mod files;
 mod fit;
 mod infer;
 mod info;
+mod output;
 mod run;
 
+use std::collections::VecDeque;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use clap::Parser;
 
 use self::args::{Args, Verb};
 use crate::error::{Error, Result};
 use crate::pipeline::{Item, Report};
+
+/// Reasons remembered by [`say_once`]: as many as files may be coded at once.
+const REMEMBERED: usize = 256;
 
 /// What a verb that did not fail reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::WithLosses) => ExitCode::from(3),
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            say(&e);
+            say_once(&e);
             ExitCode::from(exit_code(&e))
         }
     }
@@ -64,7 +69,7 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
         Some(Error::Input { .. } | Error::Bitstream { .. } | Error::Limit { .. }) => 65,
-        Some(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => 66,
+        Some(Error::Io { why, .. }) if why.kind() == std::io::ErrorKind::NotFound => 66,
         Some(Error::Config { at, .. }) if at.starts_with("--") => 2,
         Some(Error::Config { .. }) => 78,
         _ => 1,
@@ -74,7 +79,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 /// Whoever read our output has seen enough: `tamis ... | head` is no failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<Error>(),
-        Some(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe)
+        Some(Error::Io { why, .. }) if why.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Prints a line of data.
@@ -85,16 +90,32 @@ fn print_line(line: impl std::fmt::Display) -> Result<()> {
 
 /// A flag that the signals that ask to stop set; what is in flight is still delivered.
 fn stop_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        // A second signal ends the process at once, for lines that wait on a silent source.
-        let again = signal_hook::flag::register_conditional_shutdown(signal, 1, flag.clone());
-        let first = again.and_then(|_| signal_hook::flag::register(signal, flag.clone()));
-        if let Err(e) = first {
-            say(format_args!("signal {signal} will not drain the line: {e}"));
+    // One for all lines: whoever stops the first does not want the second.
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        if let Err(e) = listen(&flag) {
+            say(format_args!("signals will not drain the line: {e}"));
         }
+        flag
+    })
+    .clone()
+}
+
+fn listen(flag: &Arc<AtomicBool>) -> std::io::Result<()> {
+    let signals = [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT];
+    for signal in signals {
+        // A second signal ends the process at once, for lines that wait on a silent source.
+        signal_hook::flag::register_conditional_shutdown(signal, 1, flag.clone())?;
+        signal_hook::flag::register(signal, flag.clone())?;
     }
-    flag
+    let mut signals = signal_hook::iterator::Signals::new(signals)?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            say("stopping after what is in flight; again to quit at once");
+        }
+    });
+    Ok(())
 }
 
 /// Says on stderr what was odd about an item, or why it is gone.
@@ -103,7 +124,7 @@ fn tell(item: &Item) {
         say(format_args!("{}: {warning}", item.name));
     }
     if let Some(crate::pipeline::Gone::Lost(_, why)) = &item.gone {
-        say(format_args!("{}: {why}", item.name));
+        say_once(format_args!("{}: {why}", item.name));
     }
 }
 
@@ -124,6 +145,22 @@ fn unread(input: &std::path::Path) -> Outcome {
 /// Says something on stderr.
 fn say(words: impl std::fmt::Display) {
     print_aside(format_args!("tamis: {words}"));
+}
+
+/// Says what was wrong, but not again what it said a moment ago: every block of a sound may fail
+/// for one reason, and the only input's reason is also the verb's.
+fn say_once(words: impl std::fmt::Display) {
+    static SAID: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
+    let words = words.to_string();
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.contains(&words) {
+        return;
+    }
+    say(&words);
+    if said.len() == REMEMBERED {
+        said.pop_front();
+    }
+    said.push_back(words);
 }
 
 /// Prints a line on stderr. That nobody listens there is no reason to stop.

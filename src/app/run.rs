@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::args::{Check, Run};
-use super::{Outcome, outcome, print_line, stop_flag, tell};
+use super::{Outcome, nothing_came_through, outcome, print_line, stop_flag, tell};
 use crate::pipeline::Report;
 use crate::pipeline::config::Config;
 
@@ -16,7 +16,10 @@ pub fn run(typed: &Run) -> anyhow::Result<Outcome> {
     } else {
         eprintln!("tamis: {}", words(&report));
     }
-    Ok(outcome(&report))
+    match nothing_came_through(&report) {
+        Some(error) => Err(error.into()),
+        None => Ok(outcome(&report)),
+    }
 }
 
 /// Reads and checks a config, bundle and head included.

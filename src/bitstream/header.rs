@@ -10,7 +10,7 @@ use crate::error::Result;
 pub(super) const VERSION: u8 = 1;
 
 /// Opens a stream, and may be repeated in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StreamHeader {
     /// Number of the stream in its recording.
     pub stream: u32,

@@ -7,7 +7,7 @@ use super::bytes::{Cursor, put_varint};
 use super::group::Coder;
 use super::header::StreamHeader;
 use super::reader::Limits;
-use crate::codec::{Bundle, Latent, Quality, Span, Stamp, plain};
+use crate::codec::{Bundle, Kind, Latent, Layout, Quality, Span, Stamp, plain};
 use crate::error::{Error, Result};
 
 /// Everything a packet says before its groups.
@@ -91,7 +91,7 @@ impl Packet {
             let reason = format!("{extent:?} samples, limit {} in all", limits.positions);
             return Err(c.error(reason));
         }
-        let position = c.bounded("position", 1 << 56)?;
+        let position = c.bounded("position", 1 << 48)?;
         let quality = Quality::new(c.byte()?).map_err(|e| c.error(e))?;
         let (first_group, count) = (usize::from(c.byte()?), usize::from(c.byte()?));
         if first_group + count > 16 || flags > RESET + END {
@@ -150,7 +150,8 @@ pub fn pack(bundle: &Bundle, latent: &Latent, stamp: Stamp) -> Result<Packet> {
 ///
 /// # Errors
 /// `Bundle` if the stream is of another codec or its tables differ, `Bitstream` if the packet does
-/// not start with the first group, `Limit` if the latent would be too large.
+/// not start with the first group or is not of the kind its header says, `Limit` if the latent would
+/// be too large.
 pub fn unpack(bundle: &Bundle, header: &StreamHeader, packet: &Packet) -> Result<Unpacked> {
     Packer::new(bundle).unpack(bundle, header, packet, &Limits::default())
 }
@@ -224,6 +225,7 @@ impl Packer {
                 return Err(Error::bundle(&bundle.card.name, reason));
             }
         }
+        check_extent(bundle, header, packet, limits)?;
         let h = &packet.header;
         let extent = h.extent.to_vec();
         let count = h.lengths.len();
@@ -258,5 +260,36 @@ impl Packer {
         let (span, quality) = (h.span, h.quality);
         let latent = Latent { codec, channels: first, grid, extent, span, quality, values };
         Ok(Unpacked { latent, lost_groups: count - good, reason })
+    }
+}
+
+/// Refuses a packet that is not what its stream's header and the bundle say.
+fn check_extent(
+    bundle: &Bundle,
+    header: &StreamHeader,
+    packet: &Packet,
+    limits: &Limits,
+) -> Result<()> {
+    let [first, second] = packet.header.extent;
+    let wrong = |reason| Err(Error::Bitstream { offset: 0, reason });
+    match (bundle.kind, header.layout) {
+        (Kind::Image, Layout::Audio { .. }) | (Kind::Audio, Layout::Gray | Layout::Rgb) => {
+            let (kind, layout) = (bundle.kind, header.layout);
+            let reason = format!("the stream holds {layout:?}, the bundle codes {kind:?}");
+            Err(Error::bundle(&bundle.card.name, reason))
+        }
+        (Kind::Image, _) if first == 0 || second == 0 => {
+            wrong(format!("a picture of {second}x{first} pixels, 1x1 at least is needed"))
+        }
+        (Kind::Audio, _) if first != header.channels => {
+            let channels = header.channels;
+            wrong(format!("sound of {first} channels, its stream's header says {channels}"))
+        }
+        (Kind::Audio, _) if (first as u64).saturating_mul(second as u64) > limits.sound => {
+            let what = format!("time steps times channels of a sound packet, {second} x {first},");
+            let actual = (first as u64).saturating_mul(second as u64);
+            Err(Error::Limit { what, limit: limits.sound, actual })
+        }
+        _ => Ok(()),
     }
 }

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 pub struct Limits {
     /// Pixels, or time steps times channels, of one packet.
     pub positions: u64,
+    /// Time steps times channels of one sound packet; twice the most that `encode` writes.
+    pub sound: u64,
     /// Bytes of one packet.
     pub packet_bytes: u64,
     /// Bytes of one latent.
@@ -19,7 +21,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { positions: 100_000_000, packet_bytes: 256 << 20, latent_bytes: 1 << 30 }
+        Self {
+            positions: 100_000_000,
+            sound: 1 << 21,
+            packet_bytes: 256 << 20,
+            latent_bytes: 1 << 30,
+        }
     }
 }
 
@@ -58,6 +65,8 @@ pub struct PacketReader {
     /// Offset of `buffer[0]` in the stream.
     offset: u64,
     damage: Option<(u64, String)>,
+    /// Bytes of false footers whose CRC was computed.
+    wasted: u64,
     opened: bool,
     ended: bool,
     complete: bool,
@@ -72,6 +81,7 @@ impl PacketReader {
             at: 0,
             offset: 0,
             damage: None,
+            wasted: 0,
             opened: false,
             ended: false,
             complete: false,
@@ -101,8 +111,8 @@ impl PacketReader {
     /// The next event, or `None` until more bytes are pushed (after [`Self::finish`]: for good).
     ///
     /// # Errors
-    /// `Bitstream` if the first record is no readable header: the bytes are no tamis stream.
-    /// Damage later on is an event, not an error.
+    /// `Bitstream` if the first bytes are no record marker, or if no header came at all: the bytes
+    /// are no tamis stream. Any other damage is an event, not an error.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         loop {
             match self.record() {
@@ -121,16 +131,16 @@ impl PacketReader {
                     let left = self.buffer.len() - self.at;
                     if left == 0 {
                         if !self.opened {
-                            return Err(self.not_tamis("it is empty"));
+                            let why = self.damage.take().map(|(_, reason)| reason);
+                            return Err(self.not_tamis(why.as_deref().unwrap_or("it is empty")));
                         }
                         return Ok(self.take_damage());
                     }
-                    if !self.opened {
-                        return Err(self.not_tamis("the first record is cut off"));
-                    }
                     self.skip(format!("record cut off by the end, {left} bytes left"));
                 }
-                Err(e) if !self.opened => return Err(self.not_tamis(&e.to_string())),
+                Err(e) if !self.opened && !self.starts_like_one() => {
+                    return Err(self.not_tamis(&e.to_string()));
+                }
                 Err(Error::Bitstream { reason, .. }) => self.skip(reason),
                 Err(e) => return Err(e),
             }
@@ -139,6 +149,11 @@ impl PacketReader {
 
     fn not_tamis(&self, why: &str) -> Error {
         Error::Bitstream { offset: 0, reason: format!("not a tamis stream: {why}") }
+    }
+
+    /// Whether the first bytes are a marker, or were: what follows it may be damaged.
+    fn starts_like_one(&self) -> bool {
+        self.offset + self.at as u64 > 0 || self.buffer.starts_with(&MARKER)
     }
 
     /// Steps over one byte and on to the next possible marker.
@@ -160,7 +175,7 @@ impl PacketReader {
     }
 
     /// The record at the current byte and its length; `None` if it is not all there yet.
-    fn record(&self) -> Result<Option<(Event, usize)>> {
+    fn record(&mut self) -> Result<Option<(Event, usize)>> {
         let bytes = &self.buffer[self.at..];
         let offset = self.offset + self.at as u64;
         let start = MARKER.len().min(bytes.len());
@@ -179,9 +194,16 @@ impl PacketReader {
             b'F' => FOOTER,
             _ => return Err(c.error(format!("record kind {kind:#04x}"))),
         };
+        if !self.opened && kind != b'H' {
+            return Err(c.error("no header before it"));
+        }
         let Some(head_len) = complete(c.bounded("head length", limit), bytes.len(), 10)? else {
             return Ok(None);
         };
+        // One after the other they would be summed over and over.
+        if kind == b'F' && self.wasted + head_len > FOOTER + offset {
+            return Err(c.error("an index behind too many false ones"));
+        }
         let head_len = head_len as usize;
         let start = c.at();
         if bytes.len() < start + head_len + 4 {
@@ -191,6 +213,9 @@ impl PacketReader {
         let stated = u32::from_le_bytes(c.array()?);
         let found = crc32c::crc32c_append(crc32c::crc32c(&[kind]), head);
         if stated != found {
+            if kind == b'F' {
+                self.wasted += head_len as u64;
+            }
             return Err(c.error(format!("record CRC is {found:08x}, should be {stated:08x}")));
         }
         let head = Cursor::new(head, offset + start as u64);
@@ -207,9 +232,6 @@ impl PacketReader {
                 Event::Packet(packet)
             }
         };
-        if !self.opened && !matches!(event, Event::Header(_)) {
-            return Err(c.error("the first record is no header"));
-        }
         Ok(Some((event, c.at())))
     }
 }

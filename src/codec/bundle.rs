@@ -8,6 +8,7 @@ use super::fixed;
 use super::latent::CodecId;
 use super::projection::Projection;
 use super::quantize::Quantizer;
+use super::read_file;
 use super::tables::{ALPHABET, ANCHORS, Tables};
 use crate::error::{Error, Result};
 use crate::signal::Ends;
@@ -15,7 +16,9 @@ use crate::signal::Ends;
 /// Format number of `codec.toml` that this version reads and writes.
 const FORMAT: u32 = 1;
 /// Largest weights file read, in bytes.
-const MAX_BYTES: usize = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
+/// Largest `codec.toml` read, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// What a codec codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -174,13 +177,9 @@ impl Bundle {
     /// `Io` if a file cannot be read, `Bundle` as [`Self::from_files`].
     pub fn open(folder: &std::path::Path) -> Result<Self> {
         let (manifest, weights) = (folder.join("codec.toml"), folder.join("weights.safetensors"));
-        let text = std::fs::read_to_string(&manifest).map_err(|e| Error::io(&manifest, e))?;
-        let size = std::fs::metadata(&weights).map_err(|e| Error::io(&weights, e))?.len();
-        if size > MAX_BYTES as u64 {
-            let what = format!("{}, in bytes,", weights.display());
-            return Err(Error::Limit { what, limit: MAX_BYTES as u64, actual: size });
-        }
-        let bytes = std::fs::read(&weights).map_err(|e| Error::io(&weights, e))?;
+        let text = String::from_utf8(read_file(&manifest, MAX_MANIFEST_BYTES)?)
+            .map_err(|e| Error::bundle(manifest.display(), e))?;
+        let bytes = read_file(&weights, MAX_BYTES)?;
         Self::from_files(&folder.display().to_string(), &text, &bytes)
     }
 

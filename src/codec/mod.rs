@@ -9,6 +9,7 @@
 //! the truth that every faster path answers to.
 
 mod bundle;
+mod file;
 pub(crate) mod fixed;
 mod frame;
 mod latent;
@@ -19,6 +20,7 @@ mod quantize;
 mod tables;
 
 pub use bundle::{Arithmetic, Bundle, Card, Kind, Parts};
+pub(crate) use file::read_file;
 pub use frame::{Frame, Layout, Samples, Stamp};
 pub use latent::{CodecId, Latent, Span};
 pub use projection::Projection;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::flight::{Flight, Ticket, size};
 use super::item::{Gone, Item, Parts};
 use super::stats::Report;
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 /// Items that wait between two threads at most.
 const QUEUE: usize = 8;
 /// How often a waiting thread looks whether it should stop.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// Where items come from.
 pub trait Source: Send {
@@ -51,6 +52,11 @@ pub trait Stage: Send {
 
     /// Forgets what it carries from item to item.
     fn reset(&mut self) {}
+
+    /// What it still holds when nothing more will come.
+    fn finish(&mut self) -> Vec<Item> {
+        Vec::new()
+    }
 }
 
 /// Where items go.
@@ -61,7 +67,8 @@ pub trait Sink: Send {
     /// Takes one item.
     ///
     /// # Errors
-    /// What stops the line.
+    /// `Shape`, `Input` or `Limit` if this item cannot be written: it is lost and the next one
+    /// follows. Any other stops the line.
     fn write(&mut self, item: &Item) -> Result<()>;
 
     /// Completes what was written.
@@ -117,33 +124,39 @@ impl Pipeline {
     /// The first error of source, stages or sinks, in this order; sinks are finished all the same.
     pub fn run(self, stop: &AtomicBool, mut look: impl FnMut(&Report, &Item)) -> Result<Report> {
         let Self { mut source, mut stages, mut sinks, batch } = self;
-        let (to_stages, from_source) = bounded::<Passing>(QUEUE);
-        let (to_sinks, from_stages) = bounded::<Passing>(QUEUE);
-        let halt = AtomicBool::new(false);
+        let (to_stages, from_source) = bounded::<Passing<'_>>(QUEUE);
+        let (to_sinks, from_stages) = bounded::<Passing<'_>>(QUEUE);
+        let (flight, halt) = (Flight::default(), AtomicBool::new(false));
         let halted = || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
         let mut report = Report::default();
         let (read, worked, written) = std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
-                let done = read(source.as_mut(), to_stages, &halted);
+                let done = read(source.as_mut(), to_stages, &flight, &halted);
                 if done.is_err() {
                     halt.store(true, Ordering::Relaxed);
                 }
                 done
             });
             let worker = scope.spawn(|| {
-                let done = work(&mut stages, batch, from_source, to_sinks);
+                let done = work(&mut stages, batch, &flight, from_source, to_sinks);
                 if done.is_err() {
                     halt.store(true, Ordering::Relaxed);
                 }
                 done
             });
             let mut written = Ok(());
-            for Passing { item, since } in from_stages {
+            for Passing { mut item, since, ticket: _ticket } in from_stages {
                 report.received += 1;
                 if item.gone.is_none() && written.is_ok() {
-                    written = sinks.iter_mut().try_for_each(|s| s.write(&item));
-                    if written.is_err() {
-                        halt.store(true, Ordering::Relaxed);
+                    match sinks.iter_mut().try_for_each(|s| s.write(&item)) {
+                        Ok(()) => {}
+                        Err(
+                            e @ (Error::Shape { .. } | Error::Input { .. } | Error::Limit { .. }),
+                        ) => item.lose("sink", e),
+                        Err(e) => {
+                            written = Err(e);
+                            halt.store(true, Ordering::Relaxed);
+                        }
                     }
                 }
                 match written {
@@ -166,9 +179,10 @@ impl Pipeline {
     }
 }
 
-struct Passing {
+struct Passing<'a> {
     item: Item,
     since: Instant,
+    ticket: Ticket<'a>,
 }
 
 fn join<T>(handle: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
@@ -183,8 +197,17 @@ fn join<T>(handle: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
 }
 
 /// Reads to the end of the source, and says whether it got there.
-fn read(source: &mut dyn Source, out: Sender<Passing>, halted: &dyn Fn() -> bool) -> Result<bool> {
-    let give = |item| out.send(Passing { item, since: Instant::now() }).is_ok();
+fn read<'a>(
+    source: &mut dyn Source,
+    out: Sender<Passing<'a>>,
+    flight: &'a Flight,
+    halted: &dyn Fn() -> bool,
+) -> Result<bool> {
+    let give = |item| {
+        let since = Instant::now();
+        let ticket = flight.board(size(&item), halted);
+        out.send(Passing { item, since, ticket }).is_ok()
+    };
     while !halted() {
         let Some(item) = source.next()? else { return Ok(true) };
         if !give(item) {
@@ -199,34 +222,47 @@ fn read(source: &mut dyn Source, out: Sender<Passing>, halted: &dyn Fn() -> bool
     Ok(false)
 }
 
-fn work(
+fn work<'a>(
     stages: &mut [Box<dyn Stage>],
     batch: usize,
-    from: Receiver<Passing>,
-    to: Sender<Passing>,
+    flight: &'a Flight,
+    from: Receiver<Passing<'a>>,
+    to: Sender<Passing<'a>>,
 ) -> Result<()> {
     loop {
         let first = match from.recv_timeout(LOOK) {
             Ok(passing) => passing,
             Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => break,
         };
-        let (mut items, mut since) = (vec![first.item], vec![first.since]);
+        let (mut items, mut rest) = (vec![first.item], vec![(first.since, first.ticket)]);
         while items.len() < batch
             && let Ok(next) = from.try_recv()
         {
             items.push(next.item);
-            since.push(next.since);
+            rest.push((next.since, next.ticket));
         }
         for stage in &mut *stages {
             run_stage(stage.as_mut(), &mut items)?;
         }
-        for (item, since) in items.into_iter().zip(since) {
-            if to.send(Passing { item, since }).is_err() {
+        for (item, (since, ticket)) in items.into_iter().zip(rest) {
+            if to.send(Passing { item, since, ticket }).is_err() {
                 return Ok(());
             }
         }
     }
+    let mut left = Vec::new();
+    for stage in stages {
+        run_stage(stage.as_mut(), &mut left)?;
+        left.extend(stage.finish());
+    }
+    for item in left {
+        let ticket = flight.board(0, &|| true);
+        if to.send(Passing { item, since: Instant::now(), ticket }).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Runs a stage over the runs of items that are still there.
@@ -242,7 +278,10 @@ fn run_stage(stage: &mut dyn Stage, items: &mut [Item]) -> Result<()> {
 impl Item {
     /// Marks the item as lost.
     pub fn lose(&mut self, kind: &'static str, why: impl ToString) {
-        self.gone = Some(Gone::Lost(kind, why.to_string()));
+        let why = why.to_string();
+        // Most reasons begin with the name; it need not stand there twice.
+        let why = why.strip_prefix(&format!("{}: ", self.name)).unwrap_or(&why);
+        self.gone = Some(Gone::Lost(kind, why.into()));
     }
 
     /// Marks the item as dropped.

@@ -4,6 +4,7 @@
 //! batch is a stream that ends; files and cameras run through the same loop.
 
 pub mod config;
+mod flight;
 mod hint;
 mod item;
 mod line;

@@ -10,8 +10,8 @@ use crate::signal::{Ends, Synthesis};
 
 /// Rows of cells that are transformed back at once.
 const STRIP: usize = 16;
-/// Longest gap in a sound that is filled with silence, in values of all channels: five minutes of
-/// stereo at 44.1 kHz. A longer one is left out, or a few bytes could ask for any amount of memory.
+/// Silence that gaps are filled with, all gaps together, in values of all channels: five minutes of
+/// stereo at 44.1 kHz. What is beyond is left out, or a few bytes could ask for any amount of memory.
 const FILL: u64 = 1 << 25;
 
 /// Decodes the latents of one stream.
@@ -20,6 +20,7 @@ pub struct Decoder {
     bundle: Arc<Bundle>,
     channels: usize,
     sound: Option<Sound>,
+    fill: u64,
     filled: u64,
     left_out: u64,
 }
@@ -39,7 +40,22 @@ struct Sound {
 impl Decoder {
     /// A decoder that reads the first `channels` channels of each latent.
     pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
-        Self { bundle, channels, sound: None, filled: 0, left_out: 0 }
+        Self { bundle, channels, sound: None, fill: FILL, filled: 0, left_out: 0 }
+    }
+
+    /// Values of silence that gaps may still be filled with.
+    pub fn fill(&self) -> u64 {
+        self.fill
+    }
+
+    /// Sets what [`Self::fill`] says, for decoders that share one allowance.
+    pub fn set_fill(&mut self, values: u64) {
+        self.fill = values;
+    }
+
+    /// Whether a sound has begun and not ended.
+    pub fn is_open(&self) -> bool {
+        self.sound.is_some()
     }
 
     /// Time steps of sound that were missing and became silence.
@@ -115,6 +131,11 @@ impl Decoder {
         let b = Arc::clone(&self.bundle);
         let channels = self.channels.min(latent.channels);
         let (total, span) = (latent.extent[0], latent.span);
+        // Before there is a sound: one that nothing fits into would refuse all that follows.
+        if total == 0 || !matches!(layout, Layout::Audio { .. }) {
+            let actual = format!("{total} channels of {layout:?}");
+            return Err(Error::shape("sound to decode", "a channel of sound at least", actual));
+        }
         let fresh = |position: u64| Sound {
             layout,
             syntheses: vec![Synthesis::new(b.levels); total],
@@ -134,13 +155,15 @@ impl Decoder {
                     sound.position, span.position
                 ),
             })?;
-        if gap.saturating_mul((b.cell() * total) as u64) > FILL {
+        let silence = gap.saturating_mul((b.cell() * total) as u64);
+        if silence > self.fill {
             self.left_out += gap * b.cell() as u64;
             *sound = fresh(span.position);
             gap = 0;
         }
         let mut out = vec![Vec::new(); total];
         if gap > 0 {
+            self.fill -= silence;
             self.filled += gap * b.cell() as u64;
             sound.silence(&b, gap as usize, &mut out);
         }

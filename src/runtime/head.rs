@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 
 use super::head_card::{HeadCard, Prediction};
-use crate::codec::{Bundle, Latent};
+use crate::codec::{Bundle, Latent, read_file};
 use crate::error::{Error, Result};
 
 type Plan = Arc<TypedRunnableModel>;
@@ -37,13 +37,7 @@ impl Head {
     /// # Errors
     /// `Io` if it cannot be read, `Limit` if it is too large, else as [`Self::from_onnx`].
     pub fn open(path: &Path) -> Result<Self> {
-        let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
-        if size > MAX_BYTES {
-            let what = format!("{}, in bytes,", path.display());
-            return Err(Error::Limit { what, limit: MAX_BYTES, actual: size });
-        }
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        Self::from_onnx(&path.display().to_string(), &bytes)
+        Self::from_onnx(&path.display().to_string(), &read_file(path, MAX_BYTES)?)
     }
 
     /// Reads an ONNX model and its `tamis.*` metadata.

@@ -79,6 +79,8 @@ fn y4m_cut_or_wrong() {
         ("W4 H4 F25:1 C420p10", "C420p10"),
         ("W4 H4 F25:1 It", "deinterlace"),
         ("W4 H4 F25", "frame rate"),
+        ("W4 H4 F4294967295:1", "frame rate"),
+        ("W4 H4 F1:4294967295", "frame rate"),
         (long.as_str(), "longer than 1024"),
     ] {
         let stream = y4m(header, 24, 1);

@@ -37,6 +37,9 @@ use crate::pipeline::warning::Warning;
 /// Units: time steps per second.
 pub const RATE_LIMIT: u32 = 3_072_000;
 
+/// Frames per second accepted; beyond, times would not fit what holds them.
+pub const FPS: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
+
 /// Most channels of sound accepted.
 pub const CHANNELS_LIMIT: usize = 64;
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use super::{Limits, fill};
+use super::{FPS, Limits, fill};
 use crate::codec::{Frame, Layout, Samples};
 use crate::error::{Error, Result};
 
@@ -75,8 +75,11 @@ impl Y4mHeader {
                 Some('F') => match fraction(value) {
                     // 0:0 means unknown; time must pass all the same.
                     Some((0, 0)) => {}
-                    Some((n, d)) if n > 0 && d > 0 => rate = (n, d),
-                    _ => return wrong(&format!("frame rate {value:?}"), "needed two numbers N:D"),
+                    Some((n, d)) if FPS.contains(&(f64::from(n) / f64::from(d))) => rate = (n, d),
+                    _ => {
+                        let fix = "needed two numbers N:D, 0.001 to 1000000 frames per second";
+                        return wrong(&format!("frame rate {value:?}"), fix);
+                    }
                 },
                 Some('C') => {
                     chroma = match value {

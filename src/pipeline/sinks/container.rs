@@ -17,6 +17,7 @@ pub struct Container<W> {
     out: W,
     path: PathBuf,
     writer: Option<PacketWriter>,
+    /// Headers of the streams whose sound has not ended.
     headers: BTreeMap<u32, StreamHeader>,
     packets: u64,
 }
@@ -62,6 +63,10 @@ impl<W: Write + Send> Sink for Container<W> {
         }
         bytes.extend(writer.packet(packet));
         self.packets += 1;
+        if packet.header.span.end {
+            // It need not be repeated; should the sound go on, it has a header again.
+            self.headers.remove(&stream);
+        }
         self.writer = Some(writer);
         self.put(&bytes)
     }
@@ -69,7 +74,7 @@ impl<W: Write + Send> Sink for Container<W> {
     fn finish(&mut self) -> Result<()> {
         // A stream with no header is no stream: an empty line leaves an empty file.
         if let Some(writer) = self.writer.take()
-            && !self.headers.is_empty()
+            && self.packets > 0
         {
             let footer = writer.finish();
             self.put(&footer)?;

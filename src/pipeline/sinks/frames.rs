@@ -1,5 +1,6 @@
 //! Pictures and sounds as files.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,10 @@ use crate::codec::{Frame, Layout};
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Sink;
-use crate::pipeline::media::{WavDepth, WavWriter, encode_png, encode_ppm};
+use crate::pipeline::media::{WavDepth, WavWriter, check_sound_shape, encode_png, encode_ppm};
+
+/// Sounds open at once. Streams may alternate; one that says nothing for so many others is closed.
+pub const OPEN: usize = 16;
 
 /// File format of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,25 +25,43 @@ pub enum Picture {
 
 /// Where frames are written.
 enum Target {
-    /// Pictures `STEM.png` or `STEM-000001.png`, sounds `STEM.wav` or `STEM-1.wav`, in a folder.
+    /// Pictures `STEM.png` or `STEM-000001.png`, sounds `STEM.wav` or `STEM-2.wav`, in a folder.
     Folder { folder: PathBuf, stem: String },
     /// One picture or sound.
     File(PathBuf),
-    /// All of it, one after the other.
+    /// All pictures, one after the other, or one sound.
     Stdout,
 }
 
-/// Writes each picture to a file, and each sound stream to a WAV.
+/// Writes each picture to a file, and each sound stream to a WAV. No file is written twice.
 pub struct Frames {
     target: Target,
     picture: Picture,
     depth: WavDepth,
-    /// Files written so far.
-    written: Vec<PathBuf>,
-    sound: Option<(u32, Sound)>,
+    /// How often each name was asked for.
+    names: HashMap<String, u64>,
+    /// The stream whose sounds have no number in their names: 0 or 1.
+    plain: Option<u32>,
+    /// Sounds being written, the one written last at the end.
+    sounds: Vec<Sound>,
+    /// Whether the one file, or standard output, holds a sound or a picture already.
+    holds: Option<Held>,
 }
 
-enum Sound {
+#[derive(PartialEq)]
+enum Held {
+    Picture,
+    Sound,
+}
+
+struct Sound {
+    stream: u32,
+    rate: u32,
+    channels: usize,
+    wav: Wav,
+}
+
+enum Wav {
     File(PathBuf, WavWriter<BufWriter<File>>),
     Stdout(WavWriter<std::io::Stdout>),
 }
@@ -52,58 +74,63 @@ impl Frames {
         picture: Picture,
         depth: WavDepth,
     ) -> Self {
-        let target = Target::Folder { folder: folder.into(), stem: stem.into() };
-        Self { target, picture, depth, written: Vec::new(), sound: None }
+        Self::new(Target::Folder { folder: folder.into(), stem: stem.into() }, picture, depth)
     }
 
     /// Writes one picture or sound to a file; the ending chooses the picture format.
     pub fn file(path: impl Into<PathBuf>, depth: WavDepth) -> Self {
         let path = path.into();
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        let ppm = matches!(ending.as_deref(), Some("ppm" | "pgm" | "pnm"));
+        let ppm = matches!(ending(&path).as_deref(), Some("ppm" | "pgm" | "pnm"));
         let picture = if ppm { Picture::Ppm } else { Picture::Png };
-        Self { target: Target::File(path), picture, depth, written: Vec::new(), sound: None }
+        Self::new(Target::File(path), picture, depth)
     }
 
     /// Writes PPM pictures or one WAV to standard output.
     pub fn stdout(depth: WavDepth) -> Self {
-        let picture = Picture::Ppm;
-        Self { target: Target::Stdout, picture, depth, written: Vec::new(), sound: None }
+        Self::new(Target::Stdout, Picture::Ppm, depth)
     }
 
-    /// Path of the picture with this index, or of the sound with this stream number.
-    fn path(&self, item: &Item, ending: &str, audio: bool) -> Result<Option<PathBuf>> {
-        match &self.target {
-            Target::Stdout => Ok(None),
+    fn new(target: Target, picture: Picture, depth: WavDepth) -> Self {
+        let (names, sounds) = (HashMap::new(), Vec::new());
+        Self { target, picture, depth, names, plain: None, sounds, holds: None }
+    }
+
+    /// Path of the item's picture, or of the sound that begins with it; `None` is standard output.
+    fn path(&mut self, item: &Item, ending: &str, what: Held) -> Result<Option<PathBuf>> {
+        let sound = what == Held::Sound;
+        let path = match &self.target {
+            Target::Stdout => {
+                // Pictures may follow each other; nothing can follow a sound of unknown length.
+                let follows = self.holds.as_ref().is_none_or(|h| *h == Held::Picture && !sound);
+                let reason = "standard output can hold one sound and nothing beside it; give a \
+                              folder, as in `-o out/`";
+                if !follows {
+                    return Err(Error::input(&item.name, reason));
+                }
+                None
+            }
             Target::File(path) => {
-                let typed = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-                let fits = match typed.as_deref() {
-                    Some("wav") => audio,
-                    Some("png" | "ppm" | "pgm" | "pnm") => !audio,
-                    _ => false,
-                };
-                if !fits {
-                    let what =
-                        if audio { "sound: name a .wav" } else { "pictures: name a .png or .ppm" };
-                    let reason = format!("{}: this stream holds {what}", path.display());
-                    return Err(Error::config("--output", reason));
-                }
-                if self.written.is_empty() {
-                    return Ok(Some(path.clone()));
-                }
-                let reason = "holds more than one picture or sound; give a folder, as in `-o out/`";
-                Err(Error::input(&item.name, reason))
+                check_file(path, sound, self.holds.is_some(), &item.name)?;
+                Some(path.clone())
             }
             Target::Folder { folder, stem } => {
-                let only = item.stamp.index == 0 && item.end;
-                let name = match (audio, only, item.stamp.stream) {
-                    (true, _, 0 | 1) | (false, true, _) => format!("{stem}.{ending}"),
-                    (true, _, stream) => format!("{stem}-{stream}.{ending}"),
-                    (false, ..) => format!("{stem}-{:06}.{ending}", item.stamp.index),
+                let (stream, index) = (item.stamp.stream, item.stamp.index);
+                let name = if sound {
+                    let plain = stream <= 1 && *self.plain.get_or_insert(stream) == stream;
+                    if plain { stem.clone() } else { format!("{stem}-{stream}") }
+                } else {
+                    match (stream, index == 0 && item.end) {
+                        (0, true) => stem.clone(),
+                        (0, false) => format!("{stem}-{index:06}"),
+                        _ => format!("{stem}-{stream}-{index:06}"),
+                    }
                 };
-                Ok(Some(folder.join(name)))
+                let name = unused(&mut self.names, format!("{name}.{ending}"));
+                Some(folder.join(name))
             }
-        }
+        };
+        self.holds = Some(what);
+        Ok(path)
     }
 
     fn write_picture(&mut self, item: &Item, frame: &Frame) -> Result<()> {
@@ -112,53 +139,59 @@ impl Frames {
             Picture::Ppm if frame.layout == Layout::Gray => ("pgm", encode_ppm(frame)?),
             Picture::Ppm => ("ppm", encode_ppm(frame)?),
         };
-        match self.path(item, ending, false)? {
+        match self.path(item, ending, Held::Picture)? {
             None => std::io::stdout().write_all(&bytes).map_err(|e| Error::io("stdout", e)),
-            Some(path) => {
-                std::fs::write(&path, bytes).map_err(|e| Error::io(&path, e))?;
-                self.written.push(path);
-                Ok(())
-            }
+            Some(path) => std::fs::write(&path, bytes).map_err(|e| Error::io(path, e)),
         }
     }
 
     fn write_sound(&mut self, item: &Item, frame: &Frame, rate: u32) -> Result<()> {
-        let stream = item.stamp.stream;
-        if self.sound.as_ref().is_some_and(|(open, _)| *open != stream) {
-            self.close()?;
-        }
-        if self.sound.is_none() {
-            let sound = match self.path(item, "wav", true)? {
-                None => Sound::Stdout(WavWriter::new(
-                    std::io::stdout(),
-                    rate,
-                    frame.channels,
-                    self.depth,
-                )?),
-                Some(path) => {
-                    let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
-                    let out = BufWriter::new(file);
-                    self.written.push(path.clone());
-                    Sound::File(path, WavWriter::new(out, rate, frame.channels, self.depth)?)
+        let place = self.sounds.iter().position(|s| s.stream == item.stamp.stream);
+        let open = place.map(|at| self.sounds.remove(at));
+        let mut sound = match open {
+            Some(open) if (open.rate, open.channels) == (rate, frame.channels) => open,
+            other => {
+                other.map_or(Ok(()), Sound::close)?;
+                if self.sounds.len() == OPEN {
+                    self.sounds.remove(0).close()?;
                 }
-            };
-            self.sound = Some((stream, sound));
+                self.open(item, rate, frame.channels)?
+            }
+        };
+        let written = match &mut sound.wav {
+            Wav::File(_, wav) => wav.write(frame),
+            Wav::Stdout(wav) => wav.write(frame),
+        };
+        if item.end {
+            return written.and(sound.close());
         }
-        match &mut self.sound {
-            Some((_, Sound::File(_, wav))) => wav.write(frame),
-            Some((_, Sound::Stdout(wav))) => wav.write(frame),
-            None => Ok(()),
-        }
+        self.sounds.push(sound);
+        written
     }
 
-    fn close(&mut self) -> Result<()> {
-        match self.sound.take() {
-            Some((_, Sound::File(path, wav))) => {
+    fn open(&mut self, item: &Item, rate: u32, channels: usize) -> Result<Sound> {
+        // Before there is a file: one that was refused would stay empty.
+        check_sound_shape(&item.name, rate, channels)?;
+        let wav = match self.path(item, "wav", Held::Sound)? {
+            None => Wav::Stdout(WavWriter::new(std::io::stdout(), rate, channels, self.depth)?),
+            Some(path) => {
+                let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
+                let out = BufWriter::new(file);
+                Wav::File(path, WavWriter::new(out, rate, channels, self.depth)?)
+            }
+        };
+        Ok(Sound { stream: item.stamp.stream, rate, channels, wav })
+    }
+}
+
+impl Sound {
+    fn close(self) -> Result<()> {
+        match self.wav {
+            Wav::File(path, wav) => {
                 let mut out = wav.finish()?;
                 out.flush().map_err(|e| Error::io(path, e))
             }
-            Some((_, Sound::Stdout(wav))) => wav.finish_pipe().map(drop),
-            None => Ok(()),
+            Wav::Stdout(wav) => wav.finish_pipe().map(drop),
         }
     }
 }
@@ -179,8 +212,47 @@ impl Sink for Frames {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.close()
+        self.sounds.drain(..).map(Sound::close).fold(Ok(()), Result::and)
     }
+}
+
+/// Refuses a second picture or sound in one file, and an ending that is not its kind's.
+fn check_file(path: &Path, sound: bool, full: bool, name: &str) -> Result<()> {
+    let fits = match ending(path).as_deref() {
+        Some("wav") => sound,
+        Some("png" | "ppm" | "pgm" | "pnm") => !sound,
+        _ => false,
+    };
+    let path = path.display();
+    let reason = if !fits {
+        let what = if sound { "sound: name a .wav" } else { "pictures: name a .png or .ppm" };
+        format!("{path}: this stream holds {what}, or a folder, as in `-o out/`")
+    } else if full {
+        format!(
+            "{path} can hold one picture or sound, {name} holds more; give a folder, as in `-o out/`"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::config("--output", reason))
+}
+
+/// `name`, or if it was used already, one with a number behind it.
+fn unused(names: &mut HashMap<String, u64>, name: String) -> String {
+    let mut chosen = name.clone();
+    while names.contains_key(&chosen) {
+        let n = names.entry(name.clone()).or_default();
+        *n += 1;
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
+        chosen = format!("{stem}-{n}.{ending}");
+    }
+    names.insert(chosen.clone(), 1);
+    chosen
+}
+
+/// The ending of a path in small letters.
+fn ending(path: &Path) -> Option<String> {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase())
 }
 
 /// The name of a file without folder and ending.

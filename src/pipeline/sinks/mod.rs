@@ -5,5 +5,5 @@ mod frames;
 mod json;
 
 pub use container::Container;
-pub use frames::{Frames, Picture, stem};
+pub use frames::{Frames, OPEN, Picture, stem};
 pub use json::{JsonLines, prediction_json};

@@ -141,11 +141,7 @@ impl Feed {
     pub fn close(&mut self) -> Option<Item> {
         self.ended = true;
         self.failed = None;
-        let mut last = self.held.take();
-        if let Some(last) = &mut last {
-            last.end = true;
-        }
-        last
+        self.held.take().map(ended)
     }
 
     /// The next item; `None` at the end.
@@ -168,10 +164,9 @@ impl Feed {
                     self.ended = true;
                     return match self.held.take() {
                         // What was read so far is whole; the error comes behind it.
-                        Some(mut held) => {
-                            held.end = true;
+                        Some(held) => {
                             self.failed = Some(e);
-                            Ok(Some(held))
+                            Ok(Some(ended(held)))
                         }
                         None => Err(e),
                     };
@@ -179,14 +174,9 @@ impl Feed {
             };
             let Some(mut item) = next else {
                 self.ended = true;
-                let mut last = self.held.take();
+                let mut last = self.held.take().map(ended);
                 if let Some(last) = &mut last {
-                    last.end = true;
                     last.warnings.extend(self.body.warnings());
-                    if let Some(packet) = &mut last.packet {
-                        // A stream cut off still ends here for the decoder.
-                        packet.header.span.end = true;
-                    }
                 }
                 return Ok(last);
             };
@@ -199,6 +189,12 @@ impl Feed {
             }
         }
     }
+}
+
+/// Marks the last item of an input. A sound packet says so itself: its recording may be cut.
+fn ended(mut item: Item) -> Item {
+    item.end |= item.header.as_ref().is_none_or(|h| h.rate() == 0);
+    item
 }
 
 /// What a stream with this head is.

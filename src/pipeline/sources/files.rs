@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use super::feed::{Feed, Reading};
-use crate::codec::Stamp;
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Source;
+
+/// Packets looked at for one whose stream has a header.
+const AHEAD: usize = 4096;
 
 /// Reads files in order. Pictures and video frames form stream 0; every sound is a stream of its
 /// own. A file that cannot be read is a lost item, and the next one follows.
@@ -41,12 +43,17 @@ impl Files {
         Self { makes: Parts::PACKET, ..Self::new(paths, Reading::default()) }
     }
 
-    /// The first item that can be read, without taking it: it tells which codec fits.
+    /// The first item that tells which codec fits, without taking it: one that can be read, and
+    /// whose stream has a header if it is a packet.
     ///
     /// # Errors
     /// As [`Source::next`].
     pub fn peek(&mut self) -> Result<Option<&Item>> {
-        while self.ahead.back().is_none_or(|i| i.gone.is_some()) {
+        let dumb = |i: &Item| i.gone.is_some() || (i.packet.is_some() && i.header.is_none());
+        while self.ahead.back().is_none_or(dumb) {
+            if self.makes == Parts::PACKET && self.ahead.len() == AHEAD {
+                return Ok(None);
+            }
             match self.read()? {
                 Some(item) => self.ahead.push_back(item),
                 None => return Ok(None),
@@ -124,8 +131,7 @@ impl Source for Files {
 }
 
 fn unreadable(path: &Path, why: &str) -> Item {
-    let name = path.display().to_string();
-    // Most reasons begin with the path; it need not stand there twice.
-    let why = why.strip_prefix(&format!("{name}: ")).unwrap_or(why);
-    Item::lost(Stamp::default(), name, "unreadable", why.into())
+    let mut item = Item { name: path.display().to_string(), ..Item::default() };
+    item.lose("unreadable", why);
+    item
 }

@@ -7,6 +7,7 @@ use crate::codec::Stamp;
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Source;
+use crate::pipeline::media::FPS;
 
 /// A moving scene: `frames` pictures at `rate` frames per second of capture time.
 pub struct SceneSource {
@@ -19,8 +20,9 @@ pub struct SceneSource {
 }
 
 impl SceneSource {
-    /// Plays `scene`.
+    /// Plays `scene`; a rate outside [`FPS`] is brought into it.
     pub fn new(scene: Scene, frames: u64, rate: f64) -> Self {
+        let rate = rate.max(*FPS.start()).min(*FPS.end());
         Self { scene, frames, rate, index: 0, live: None }
     }
 
@@ -40,12 +42,12 @@ impl Source for SceneSource {
         if self.index == self.frames {
             return Ok(None);
         }
-        let captured = Duration::from_secs_f64(self.index as f64 / self.rate);
+        let captured = time(self.index, self.rate);
         let stamp = Stamp { index: self.index, captured, ..Stamp::default() };
         let frame = self.scene.frame(self.index);
         if let Some(start) = &mut self.live {
-            let due = *start.get_or_insert_with(Instant::now) + captured;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let played = start.get_or_insert_with(Instant::now).elapsed();
+            std::thread::sleep(captured.saturating_sub(played));
         }
         self.index += 1;
         Ok(Some(Item { end: self.index == self.frames, ..Item::new(stamp, "scene", frame) }))
@@ -80,10 +82,15 @@ impl Source for ToneSource {
         }
         let len = (self.steps - self.at).min(self.block as u64);
         let frame = self.tone.samples(self.at, len as usize);
-        let captured = Duration::from_secs_f64(self.at as f64 / f64::from(self.rate));
+        let captured = time(self.at, f64::from(self.rate));
         let stamp = Stamp { index: self.index, captured, ..Stamp::default() };
         self.at += len;
         self.index += 1;
         Ok(Some(Item { end: self.at == self.steps, ..Item::new(stamp, "tone", frame) }))
     }
+}
+
+/// Time of the step `at`, or the longest there is.
+fn time(at: u64, rate: f64) -> Duration {
+    Duration::try_from_secs_f64(at as f64 / rate).unwrap_or(Duration::MAX)
 }

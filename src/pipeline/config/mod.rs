@@ -1,5 +1,7 @@
 //! What a config says: one line, in TOML.
 
+mod check;
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,14 +10,17 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::line::{Pipeline, Sink, Source, Stage};
-use super::media::{Limits, RawDepth, WavDepth};
+use super::media::{RawDepth, WavDepth};
 use super::sinks::{Container, Frames, JsonLines, Picture};
 use super::sources::synthetic::{Scene, Tone};
 use super::sources::{Files, Raw, Reading, SceneSource, ToneSource, find_files};
 use super::stages::{Crop, Decode, Encode, Every, Infer, Pack, Resize};
-use crate::codec::{Layout, Quality};
+use crate::codec::{Layout, Quality, read_file};
 use crate::error::{Error, Result};
 use crate::runtime::{find_bundle, find_head};
+
+/// Largest config read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -220,8 +225,15 @@ impl Config {
     /// # Errors
     /// `Io` if it cannot be read, `Config` with file, line and reason if it is wrong.
     pub fn open(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        Self::parse(&text, &path.display().to_string())
+        let name = path.display().to_string();
+        let bytes = read_file(path, MAX_BYTES).map_err(|e| match e {
+            Error::Io { .. } => e,
+            Error::Input { reason, .. } => Error::config(&name, reason),
+            other => Error::config(&name, other),
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| Error::config(&name, format!("{e}; a config is UTF-8 text")))?;
+        Self::parse(&text, &name)
     }
 
     /// Reads a config that errors call `name`.
@@ -234,67 +246,11 @@ impl Config {
             let line = text.as_bytes()[..before].iter().filter(|&&b| b == b'\n').count() + 1;
             Error::config(format!("{name}:{line}"), super::hint::with_hint(e.message()))
         })?;
-        config.check().map_err(|e| match e {
+        check::check(&config).map_err(|e| match e {
             Error::Config { at, reason } => Error::config(format!("{name}: {at}"), reason),
             other => Error::config(name, other),
         })?;
         Ok(config)
-    }
-
-    /// Checks what the types cannot, and that bundle and head exist and fit.
-    fn check(&self) -> Result<()> {
-        Quality::new(self.codec.quality).map_err(|e| Error::config("codec.quality", e))?;
-        if self.sink.is_empty() {
-            return Err(Error::config("sink", "a line needs one at least"));
-        }
-        let positive = |at: &str, n: f64| match n > 0.0 && n.is_finite() {
-            true => Ok(()),
-            false => Err(Error::config(at, format!("{n}; it must be above 0"))),
-        };
-        match &self.source {
-            SourceConfig::Scene { width, height, fps, .. } => {
-                positive("source.fps", *fps)?;
-                Limits::default()
-                    .check_picture("source", *height as u64, *width as u64)
-                    .map_err(|e| Error::config("source", e))?;
-            }
-            SourceConfig::Tone { rate, channels, seconds, .. } => {
-                positive("source.seconds", *seconds)?;
-                super::media::check_sound_shape("source", *rate, *channels)
-                    .map_err(|e| Error::config("source", e))?;
-            }
-            SourceConfig::Files { paths, .. } if paths.is_empty() => {
-                return Err(Error::config("source.paths", "names no file"));
-            }
-            SourceConfig::Files { .. } | SourceConfig::Stdin { .. } => {}
-        }
-        for stage in &self.stage {
-            match *stage {
-                StageConfig::Resize { width, height } | StageConfig::Crop { width, height, .. } => {
-                    Limits::default()
-                        .check_picture("stage", height as u64, width as u64)
-                        .map_err(|e| Error::config("stage", e))?;
-                }
-                StageConfig::Every { n } => {
-                    Every::new(n)?;
-                }
-            }
-        }
-        let json = self.sink.iter().any(|s| matches!(s, SinkConfig::Json { .. }));
-        if json && self.infer.is_none() {
-            return Err(Error::config(
-                "sink",
-                "json needs a head: add [infer] with head = \"...\"",
-            ));
-        }
-        let bundle = Arc::new(find_bundle(&self.codec.bundle)?);
-        let channels = self.codec.channels.unwrap_or(bundle.channels());
-        Encode::new(bundle.clone(), channels, Quality::DEFAULT)
-            .map_err(|e| Error::config("codec.channels", e))?;
-        if let Some(infer) = &self.infer {
-            find_head(&infer.head)?.check(&bundle)?;
-        }
-        Ok(())
     }
 
     /// Builds the line, opening what it reads and writes.

@@ -1,16 +1,21 @@
 //! Stages: crop, resize, every, encode, pack, unpack, decode, infer.
 
+mod decode;
+
 use std::sync::Arc;
+
+pub use decode::Decode;
 
 use super::item::{Item, Parts};
 use super::line::Stage;
+use super::media::check_sound_shape;
 use super::warning::Warning;
 use crate::bitstream::{Limits, Packer, StreamHeader};
-use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
+use crate::codec::{Bundle, Frame, Kind, Layout, Quality, Samples};
 use crate::error::{Error, Result};
-use crate::runtime::{Decoder, Encoder, Head};
+use crate::runtime::{Encoder, Head};
 
-/// Keeps one item in `n`: the first, and every n-th after it.
+/// Keeps one picture in `n`: the first, and every n-th after it. Sounds are refused.
 #[derive(Debug)]
 pub struct Every {
     n: u64,
@@ -45,6 +50,12 @@ impl Stage for Every {
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
+            let sound = item.frame.as_ref().is_some_and(Frame::is_audio)
+                || item.header.as_ref().is_some_and(|h| h.rate() > 0);
+            if sound {
+                item.lose("every", "thins pictures only: a sound would lose its place");
+                continue;
+            }
             if !self.seen.is_multiple_of(self.n) {
                 item.drop_for("every");
             }
@@ -220,6 +231,7 @@ fn weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
 #[derive(Debug)]
 pub struct Encode {
     encoder: Encoder,
+    stream: u32,
 }
 
 impl Encode {
@@ -228,7 +240,7 @@ impl Encode {
     /// # Errors
     /// As [`Encoder::new`].
     pub fn new(bundle: Arc<Bundle>, channels: usize, quality: Quality) -> Result<Self> {
-        Ok(Self { encoder: Encoder::new(bundle, channels, quality)? })
+        Ok(Self { encoder: Encoder::new(bundle, channels, quality)?, stream: 0 })
     }
 }
 
@@ -248,7 +260,14 @@ impl Stage for Encode {
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
             let Some(frame) = &item.frame else { continue };
-            match self.encoder.push(frame, item.end) {
+            if item.stamp.stream != self.stream {
+                // A sound whose end was lost on the way must not run on into the next.
+                self.stream = item.stamp.stream;
+                self.encoder.reset();
+            }
+            let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
+            let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
+            match fits.and_then(|()| self.encoder.push(frame, item.end)) {
                 Ok(latent) => {
                     let b = self.encoder.bundle();
                     item.header =
@@ -264,6 +283,28 @@ impl Stage for Encode {
     fn reset(&mut self) {
         self.encoder.reset();
     }
+}
+
+/// Refuses frames that a bundle does not code whole: of the other kind, or with colours or sound
+/// channels that would be left out. Gray feeds any picture bundle.
+pub(super) fn check_fit(bundle: &Bundle, kind: Kind, channels: usize) -> Result<()> {
+    let codes = bundle.inputs;
+    let reason = match (bundle.kind, kind) {
+        (Kind::Image, Kind::Audio) => {
+            "codes pictures, this is sound; try `stereo` or `mono`".into()
+        }
+        (Kind::Audio, Kind::Image) => "codes sound, these are pictures; try `rgb`".into(),
+        (Kind::Image, _) if channels != 1 && channels != codes => {
+            format!(
+                "codes {codes} colours, the pictures have {channels}; make them gray or try `rgb`"
+            )
+        }
+        (Kind::Audio, _) if !channels.is_multiple_of(codes) => {
+            format!("codes {codes} sound channels at once, there are {channels}; try `mono`")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::bundle(&bundle.card.name, reason))
 }
 
 /// Latents to packets.
@@ -348,7 +389,13 @@ impl Stage for Unpack {
                 item.lose("unpack", "the packet's stream has no header");
                 continue;
             };
-            match self.packer.unpack(&self.bundle, header, packet, &self.limits) {
+            // No file could hold other sound.
+            let shape = match header.layout {
+                Layout::Audio { rate } => check_sound_shape(&item.name, rate, header.channels),
+                Layout::Gray | Layout::Rgb => Ok(()),
+            };
+            let unpack = || self.packer.unpack(&self.bundle, header, packet, &self.limits);
+            match shape.and_then(|()| unpack()) {
                 Ok(unpacked) => {
                     if let Some(reason) = &unpacked.reason {
                         let (all, lost) = (packet.header.lengths.len(), unpacked.lost_groups);
@@ -365,65 +412,6 @@ impl Stage for Unpack {
                     item.latent = Some(latent);
                 }
                 Err(e) => item.lose("unpack", e),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Latents to frames, with the bundle's linear inverse.
-#[derive(Debug)]
-pub struct Decode {
-    decoder: Decoder,
-    stream: u32,
-}
-
-impl Decode {
-    /// Decodes the first `channels` channels.
-    pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
-        Self { decoder: Decoder::new(bundle, channels), stream: 0 }
-    }
-}
-
-impl Stage for Decode {
-    fn name(&self) -> &str {
-        "decode"
-    }
-
-    fn needs(&self) -> Parts {
-        Parts::LATENT
-    }
-
-    fn makes(&self) -> Parts {
-        Parts::FRAME
-    }
-
-    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
-        for item in batch {
-            let (Some(latent), Some(header)) = (&item.latent, &item.header) else { continue };
-            if item.stamp.stream != self.stream {
-                self.stream = item.stamp.stream;
-                // The sound before never said its end: the packet that did is lost.
-                if let Ok(Some(rest)) = self.decoder.finish() {
-                    let steps = rest.positions();
-                    let text = format!("the stream before lost its end, {steps} steps");
-                    item.warnings.push(Warning::missing(text));
-                }
-            }
-            let before = (self.decoder.filled(), self.decoder.left_out());
-            match self.decoder.push(latent, header.layout) {
-                Ok(frame) => item.frame = Some(frame),
-                Err(e) => item.lose("decode", e),
-            }
-            let silent = self.decoder.filled() - before.0;
-            if silent > 0 {
-                let text = format!("{silent} time steps missing, now silence");
-                item.warnings.push(Warning::missing(text));
-            }
-            let out = self.decoder.left_out() - before.1;
-            if out > 0 {
-                let text = format!("{out} time steps missing, left out: too many");
-                item.warnings.push(Warning::missing(text));
             }
         }
         Ok(())

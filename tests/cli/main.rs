@@ -3,7 +3,9 @@
 #![cfg(feature = "cli")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod mishaps;
 
 use std::io::Write;
 use std::path::Path;
@@ -207,7 +209,7 @@ fn exit_codes_are_a_contract() {
     std::fs::write(dir.join("bad.toml"), "[source]\nkind = \"scen\"\n").unwrap();
     std::fs::write(dir.join("ok.png"), encode_png(&picture(9, 9, 1)).unwrap()).unwrap();
     good(&tamis(dir, &["encode", "ok.png", "-o", "ok.tamis"]));
-    let cases: [(i32, &[&str]); 14] = [
+    let cases: [(i32, &[&str]); 17] = [
         (2, &["encode", "ok.png", "-o", "ok.png"]),
         (2, &["decode", "ok.tamis", "-o", "ok.tamis"]),
         (2, &["decode", "ok.tamis", "-o", "ok.jpg"]),
@@ -216,12 +218,15 @@ fn exit_codes_are_a_contract() {
         (2, &["encode", "ok.png", "-o", "x", "--quality", "0"]),
         (2, &["encode", "ok.png", "-o", "x.tamis", "--channels", "7"]),
         (2, &["encode", "-", "-o", "x", "--raw-video", "a"]),
+        (2, &["decode", "ok.tamis", "-o", "x.png", "--codec", "no-such"]),
+        (2, &["infer", "ok.png", "--head", "no-such"]),
+        (2, &["eval", "ok.png", "-o", "x.png"]),
         (66, &["encode", "missing.png", "-o", "x"]),
         (65, &["encode", "bad.png", "-o", "x.tamis"]),
         (65, &["decode", "ok.png", "-o", "x.png"]),
         (65, &["info", "ok.png"]),
         (78, &["run", "bad.toml"]),
-        (1, &["encode", "ok.png", "-o", "x", "--codec", "no-such"]),
+        (2, &["encode", "ok.png", "-o", "x", "--codec", "no-such"]),
     ];
     for (expected, args) in cases {
         let output = tamis(dir, args);

@@ -1,0 +1,56 @@
+//! Where a recording is written: beside its name, so that an older one stays until the new is whole.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::files;
+use crate::error::{Error, Result};
+
+/// An output that was named, and the file that becomes it.
+pub struct Output {
+    target: PathBuf,
+    /// What is written until then; `None` for devices, pipes and standard output.
+    part: Option<PathBuf>,
+}
+
+impl Output {
+    /// Opens an output for writing.
+    ///
+    /// A process that is killed leaves `NAME.part`, which can be read as far as it got.
+    ///
+    /// # Errors
+    /// `Io` if it cannot be opened.
+    pub fn open(typed: &Path) -> Result<(Self, Box<dyn Write + Send>)> {
+        if typed.as_os_str() == "-" {
+            return Ok((Self { target: typed.into(), part: None }, Box::new(std::io::stdout())));
+        }
+        files::make_folder_of(typed)?;
+        // A link to a file stays a link.
+        let target = typed.canonicalize().unwrap_or_else(|_| typed.into());
+        let plain = std::fs::symlink_metadata(&target).map_or(true, |m| m.is_file());
+        let part = plain.then(|| files::with_ending(&target, "part"));
+        let path = part.as_ref().unwrap_or(&target);
+        let file = File::create(path).map_err(|e| Error::io(path, e))?;
+        Ok((Self { target, part }, Box::new(BufWriter::new(file))))
+    }
+
+    /// Gives what was written its name.
+    ///
+    /// # Errors
+    /// `Io` if it cannot be renamed.
+    pub fn keep(self) -> Result<()> {
+        let Some(part) = self.part else { return Ok(()) };
+        std::fs::rename(part, &self.target).map_err(|e| Error::io(self.target, e))
+    }
+
+    /// Removes what was written, if nothing was; the rest of a failed recording can still be read.
+    pub fn discard_empty(&self) {
+        if let Some(part) = &self.part
+            && std::fs::metadata(part).is_ok_and(|m| m.len() == 0)
+        {
+            // If it cannot be removed, an empty file is what stays; the error is reported anyway.
+            let _ = std::fs::remove_file(part);
+        }
+    }
+}
