@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Span, plain};
 use crate::error::{Error, Result};
-use crate::signal::{Analysis, Ends, mirror};
+use crate::signal::{Analysis, Ends, cells, mirror};
+
+use super::cpu::{FixedEncoder, Simd};
 
 /// Rows of cells that are transformed at once: what a strip needs stays near the caches, and an
 /// 8192 x 8192 picture needs megabytes, not gigabytes.
@@ -19,6 +21,8 @@ pub struct Encoder {
     bundle: Arc<Bundle>,
     channels: usize,
     quality: Quality,
+    threads: usize,
+    fixed: Option<FixedEncoder>,
     sound: Option<Sound>,
 }
 
@@ -50,7 +54,9 @@ impl Encoder {
             let reason = "sound with periodic ends has no streams; use `plain::encode`";
             return Err(Error::bundle(&bundle.card.name, reason));
         }
-        Ok(Self { bundle, channels, quality, sound: None })
+        let fixed = (bundle.arithmetic == Arithmetic::Fixed)
+            .then(|| FixedEncoder::new(&bundle, channels, quality, Simd::best()));
+        Ok(Self { bundle, channels, quality, threads: 1, fixed, sound: None })
     }
 
     /// The bundle.
@@ -61,6 +67,22 @@ impl Encoder {
     /// Changes the quality from the next frame on.
     pub fn set_quality(&mut self, quality: Quality) {
         self.quality = quality;
+        if let Some(fixed) = &mut self.fixed {
+            fixed.set_quality(&self.bundle, quality);
+        }
+    }
+
+    /// Encodes a picture on up to this many threads; one at first. Latents do not depend on it.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads.max(1);
+    }
+
+    /// Chooses the instruction set of fixed-point pictures; the widest at first. Latents do not
+    /// depend on it, and one that the machine lacks becomes [`Simd::Portable`].
+    pub fn set_simd(&mut self, simd: Simd) {
+        if self.fixed.is_some() {
+            self.fixed = Some(FixedEncoder::new(&self.bundle, self.channels, self.quality, simd));
+        }
     }
 
     /// Forgets the sound so far: the next chunk starts anew.
@@ -76,21 +98,53 @@ impl Encoder {
     /// `Shape` if the frame does not fit the bundle or the chunks before it.
     pub fn push(&mut self, frame: &Frame, end: bool) -> Result<Latent> {
         match self.bundle.kind {
-            Kind::Image => self.picture(frame),
+            Kind::Image => {
+                let mut latent = Latent {
+                    codec: self.bundle.codec_id(),
+                    channels: 0,
+                    grid: Vec::new(),
+                    extent: Vec::new(),
+                    span: Span::default(),
+                    quality: self.quality,
+                    values: Vec::new(),
+                };
+                self.picture_into(frame, &mut latent)?;
+                Ok(latent)
+            }
             Kind::Audio => self.chunk(frame, end),
         }
     }
 
-    fn picture(&self, frame: &Frame) -> Result<Latent> {
-        if self.bundle.arithmetic == Arithmetic::Fixed {
-            return plain::encode(&self.bundle, frame, self.channels, self.quality);
+    /// [`Self::push`] of a picture into a latent that was used before: where nothing grew, nothing
+    /// is allocated.
+    ///
+    /// # Errors
+    /// `Shape` if the frame does not fit the bundle, or is sound.
+    pub fn picture_into(&mut self, frame: &Frame, latent: &mut Latent) -> Result<()> {
+        let [height, width] = match (self.bundle.kind, &frame.extent[..]) {
+            (Kind::Image, &[height, width]) if !frame.is_audio() => [height, width],
+            _ => return Err(Error::shape("frame kind", "a picture, and a codec of them", "sound")),
+        };
+        let grid = [height, width].map(|e| cells(e, self.bundle.cell()));
+        latent.codec = self.bundle.codec_id();
+        latent.channels = self.channels;
+        latent.grid.clear();
+        latent.grid.extend(grid);
+        latent.extent.clone_from(&frame.extent);
+        latent.span = Span::default();
+        latent.quality = self.quality;
+        latent.values.resize(self.channels * grid[0] * grid[1], 0);
+        match &mut self.fixed {
+            Some(fixed) => fixed.encode(frame, self.threads, &mut latent.values),
+            None => self.float(frame, &grid, &mut latent.values),
         }
-        let extent = plain::extent(&self.bundle, frame)?;
-        let grid = plain::grid(&self.bundle, &extent)?;
+        Ok(())
+    }
+
+    fn float(&self, frame: &Frame, grid: &[usize; 2], values: &mut [i16]) {
         let cells = grid[0] * grid[1];
         // Periodic ends tie every row to every other.
         let strip = if self.bundle.ends == Ends::Periodic { grid[0].max(1) } else { STRIP };
-        let mut values = vec![0; self.channels * cells];
         for top in (0..grid[0]).step_by(strip) {
             let rows = top..(top + strip).min(grid[0]);
             let reals = plain::encode_rows(&self.bundle, frame, rows.clone(), self.channels);
@@ -100,9 +154,6 @@ impl Encoder {
                 values[c * cells + top * grid[1]..][..count].copy_from_slice(from);
             }
         }
-        let (span, quality) = (Span::default(), self.quality);
-        let codec = self.bundle.codec_id();
-        Ok(Latent { codec, channels: self.channels, grid, extent, span, quality, values })
     }
 
     fn chunk(&mut self, frame: &Frame, end: bool) -> Result<Latent> {

@@ -3,6 +3,7 @@
 //! Everything here answers to [`crate::codec::plain`]: the same latents, bit for bit, in less memory
 //! and piece by piece.
 
+mod cpu;
 mod decoder;
 mod encoder;
 #[cfg(feature = "onnx")]
@@ -13,6 +14,7 @@ mod head;
 mod head_card;
 mod models;
 
+pub use cpu::Simd;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use head::Head;

@@ -91,3 +91,28 @@ pub fn image_bundle() -> Arc<Bundle> {
 pub fn audio_bundle(inputs: usize) -> Arc<Bundle> {
     Arc::new(Bundle::new(identity(Kind::Audio, inputs, 5, Ends::Mirror)).unwrap())
 }
+
+/// A fixed-point codec of pictures with random sparse weights over random bands.
+pub fn fixed_bundle(inputs: usize, channels: usize, seed: u64) -> Arc<Bundle> {
+    let n = if inputs == 3 { 96 } else { 64 };
+    let mut noise = Noise(seed);
+    let mut random = |rows: usize, cols: usize, terms: usize, most: f32, unit: f32| {
+        let index = (0..rows * terms).map(|_| noise.below(cols) as u16).collect();
+        let weight =
+            (0..rows * terms).map(|_| ((noise.next() * 2.0 - 1.0) * most / unit).round() * unit);
+        Projection::sparse(cols, terms, index, weight.collect()).unwrap()
+    };
+    let parts = Parts {
+        arithmetic: Arithmetic::Fixed,
+        analysis: random(channels, n, 4, 0.9, 1.0 / 32768.0),
+        bias: (0..channels).map(|c| c as f32 - 3.0).collect(),
+        synthesis: random(n, channels, 3, 1.9, 1.0 / 16384.0),
+        offset: (0..n).map(|k| 2.0 * k as f32).collect(),
+        steps: (0..channels).map(|c| 20.0 + 37.0 * c as f32).collect(),
+        deviation: vec![1.0; channels],
+        groups: vec![channels],
+        tables: Tables::generic(channels).unwrap(),
+        ..identity(Kind::Image, inputs, 3, Ends::Mirror)
+    };
+    Arc::new(Bundle::new(parts).unwrap())
+}
