@@ -36,7 +36,7 @@ pub(super) struct Job<'a> {
 }
 
 /// Memory of one thread, kept from picture to picture.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scratch<const N: usize> {
     /// Rows of the sum, and of both opponents at half height, of a tile.
     sum: Vec<i16>,
@@ -52,6 +52,27 @@ pub(super) struct Scratch<const N: usize> {
     half_states: Vec<HalfState<N>>,
     /// Bands of a block: `[bands, rows of cells in a strip]`.
     bands: Vec<Lane<N>>,
+    /// Bands on the way: of the first split, and of the second behind one that waited.
+    split: [[Lane<N>; 16]; 2],
+    deep: [[Lane<N>; 9]; 2],
+}
+
+impl<const N: usize> Default for Scratch<N> {
+    fn default() -> Self {
+        Self {
+            sum: Vec::new(),
+            half: Vec::new(),
+            pair: Vec::new(),
+            carried: Vec::new(),
+            sum_columns: Vec::new(),
+            half_columns: Vec::new(),
+            sum_states: Vec::new(),
+            half_states: Vec::new(),
+            bands: Vec::new(),
+            split: [[[0; N]; 16]; 2],
+            deep: [[[0; N]; 9]; 2],
+        }
+    }
 }
 
 /// Encodes the rows of a job.
@@ -82,6 +103,24 @@ pub(super) fn encode<I: Isa<N>, const N: usize>(
             strip.project::<I>(plan, &scratch.bands, block, top, job);
         }
     }
+}
+
+/// `N` values from `at` on.
+#[inline(always)]
+fn read<const N: usize>(values: &[i16], at: usize) -> Lane<N> {
+    let mut lane = [0; N];
+    lane.copy_from_slice(&values[at..at + N]);
+    lane
+}
+
+/// The first `N` columns of the rows of a tile.
+#[inline(always)]
+fn columns_of<const N: usize>(rows: &[i16]) -> [Lane<N>; N] {
+    let mut square = [[0; N]; N];
+    for (r, row) in square.iter_mut().enumerate() {
+        *row = read(rows, r * TILE);
+    }
+    transpose(&square)
 }
 
 /// The sizes of a picture in strips of `N` rows.
@@ -142,13 +181,9 @@ impl<const N: usize> Strip<N> {
             }
             // Whole squares: what lies beyond the picture is never read as a cell of it.
             for x in (0..len).step_by(N) {
-                let square = |rows: &[i16]| -> [Lane<N>; N] {
-                    let at = |r: usize| &rows[r * TILE + x..][..N];
-                    std::array::from_fn(|r| at(r).try_into().unwrap_or([0; N]))
-                };
-                s.sum_columns[left + x..][..N].copy_from_slice(&transpose(&square(&s.sum)));
+                s.sum_columns[left + x..][..N].copy_from_slice(&columns_of(&s.sum[x..]));
                 if self.colour {
-                    s.half_columns[left + x..][..N].copy_from_slice(&transpose(&square(&s.half)));
+                    s.half_columns[left + x..][..N].copy_from_slice(&columns_of(&s.half[x..]));
                 }
             }
         }
@@ -158,22 +193,24 @@ impl<const N: usize> Strip<N> {
     #[inline(always)]
     fn halve_down(&self, y: usize, k: usize, columns: std::ops::Range<usize>, s: &mut Scratch<N>) {
         let stride = self.blocks * N * CELL;
-        let len = columns.len();
         let (first, flush) = (y == 2, y == self.grid[0] * CELL);
         for plane in 0..2 {
             let (even, rest) = s.carried[plane * 3 * stride..][..3 * stride].split_at_mut(stride);
             let (odd, before) = rest.split_at_mut(stride);
-            let even = &mut even[columns.clone()];
-            let odd = &mut odd[columns.clone()];
-            let before = &mut before[columns.clone()];
-            let next = &s.pair[plane * TILE..][..len];
-            let next_odd = &s.pair[(2 + plane) * TILE..][..len];
-            let out = &mut s.half[(plane * N / 2 + k) * TILE..][..len];
-            for x in 0..len {
-                let next = if flush { even[x] } else { next[x] };
-                let [d] = detail([even[x]], [odd[x]], [next]);
-                let [low] = smooth([even[x]], [if first { d } else { before[x] }], [d]);
-                (out[x], before[x], even[x], odd[x]) = (low, d, next, next_odd[x]);
+            let next = &s.pair[plane * TILE..][..TILE];
+            let next_odd = &s.pair[(2 + plane) * TILE..][..TILE];
+            let out = &mut s.half[(plane * N / 2 + k) * TILE..][..TILE];
+            // Whole registers: what lies beyond the columns is room to spare.
+            for x in (0..columns.len()).step_by(N) {
+                let at = columns.start + x;
+                let (e, o) = (read(even, at), read(odd, at));
+                let next = if flush { e } else { read(next, x) };
+                let d = detail::<N>(e, o, next);
+                let low = smooth(e, if first { d } else { read(before, at) }, d);
+                out[x..x + N].copy_from_slice(&low);
+                before[at..at + N].copy_from_slice(&d);
+                even[at..at + N].copy_from_slice(&next);
+                odd[at..at + N].copy_from_slice(&read::<N>(next_odd, x));
             }
         }
     }
@@ -218,17 +255,21 @@ impl<const N: usize> Strip<N> {
         let first = (t * per_strip) as isize;
         for place in (0..8).filter(|&p| plan.sum[p] != 0) {
             let columns = &s.sum_columns[block * N * CELL..][..N * CELL];
-            let rows = transpose(&std::array::from_fn(|i| columns[i * CELL + place]));
+            let mut square = [[0; N]; N];
+            for (i, column) in square.iter_mut().enumerate() {
+                *column = columns[i * CELL + place];
+            }
+            let rows = transpose(&square);
             let (levels, waiting) = &mut s.sum_states[block * 8 + place];
             let reads = plan.sum[place];
-            let mut split = [[[0; N]; 16]; 2];
+            let split = &mut s.split;
             for i in 0..N / 2 {
                 let n = 4 * first + i as isize;
                 let out = levels[0].step::<I, EDGE>(rows[2 * i], rows[2 * i + 1], n, 4 * height);
                 (split[0][i], split[1][i]) = out;
             }
             for v1 in (0..2).filter(|v| reads & (15 << (4 * v)) != 0) {
-                let mut deep = [[[0; N]; 9]; 2];
+                let deep = &mut s.deep;
                 for i in 0..N / 4 {
                     let n = 2 * first - 1 + i as isize;
                     let (even, odd) = (split[v1][2 * i], split[v1][2 * i + 1]);
@@ -259,11 +300,15 @@ impl<const N: usize> Strip<N> {
         }
         for place in (0..4).filter(|&p| plan.half[0][p] | plan.half[1][p] != 0) {
             let columns = &s.half_columns[block * N * CELL / 2..][..N * CELL / 2];
-            let rows = transpose(&std::array::from_fn(|i| columns[i * CELL / 2 + place]));
+            let mut square = [[0; N]; N];
+            for (i, column) in square.iter_mut().enumerate() {
+                *column = columns[i * CELL / 2 + place];
+            }
+            let rows = transpose(&square);
             for plane in (0..2).filter(|&p| plan.half[p][place] != 0) {
                 let (levels, waiting) = &mut s.half_states[(block * 2 + plane) * 4 + place];
                 let rows = &rows[plane * N / 2..][..N / 2];
-                let mut split = [[[0; N]; 9]; 2];
+                let split = &mut s.deep;
                 let mut before = std::mem::replace(&mut waiting[2], rows[N / 2 - 1]);
                 for i in 0..N / 4 {
                     let n = 2 * first - 1 + i as isize;
@@ -317,7 +362,7 @@ impl<const N: usize> Strip<N> {
                     sum = lanes::add(sum, I::mul(bands[usize::from(band) * per_strip + i], weight));
                 }
                 let scaled = lanes::add(I::mul(sum, divisor.factor), half);
-                let values = scaled.map(|x| x >> divisor.shift);
+                let values = lanes::shift(scaled, divisor.shift);
                 let at = (y as usize - job.rows.start) * width + left;
                 out[at..at + len].copy_from_slice(&values[..len]);
             }

@@ -53,14 +53,30 @@ isa!(Avx512, 32, x86_64, _mm512_mulhrs_epi16, _mm512_set1_epi16, "x86 servers, A
 #[cfg(target_arch = "aarch64")]
 isa!(Neon, 8, aarch64, vqrdmulhq_s16, vdupq_n_s16, "Every 64-bit ARM.");
 
+/// Values shifted right by `bits`, with their sign.
+#[inline(always)]
+pub(super) fn shift<const N: usize>(a: Lane<N>, bits: u32) -> Lane<N> {
+    each(|i| a[i] >> bits)
+}
+
+/// A plain loop, which the compiler sees through where it does not through `array::from_fn`.
+#[inline(always)]
+fn each<const N: usize>(value: impl Fn(usize) -> i16) -> Lane<N> {
+    let mut out = [0; N];
+    for (i, x) in out.iter_mut().enumerate() {
+        *x = value(i);
+    }
+    out
+}
+
 #[inline(always)]
 pub(super) fn add<const N: usize>(a: Lane<N>, b: Lane<N>) -> Lane<N> {
-    std::array::from_fn(|i| a[i].saturating_add(b[i]))
+    each(|i| a[i].saturating_add(b[i]))
 }
 
 #[inline(always)]
 pub(super) fn sub<const N: usize>(a: Lane<N>, b: Lane<N>) -> Lane<N> {
-    std::array::from_fn(|i| a[i].saturating_sub(b[i]))
+    each(|i| a[i].saturating_sub(b[i]))
 }
 
 /// Turns `N` rows of `N` values into `N` columns, by interleaving halves log2 N times.

@@ -1,6 +1,6 @@
 //! The lifting of [`crate::signal::fixed`] on lanes: along memory, or carried from strip to strip.
 
-use super::lanes::{Isa, Lane, add, sub};
+use super::lanes::{Isa, Lane, add, shift, sub};
 use crate::signal::fixed::{ALPHA, BETA, DELTA, GAMMA};
 
 /// What one level carries from pair to pair: the last pair, and the steps that wait for the next.
@@ -105,11 +105,11 @@ pub(super) fn halve<const N: usize>(data: &mut [Lane<N>]) {
 /// What the 5/3 wavelet does not predict of an odd sample.
 #[inline(always)]
 pub(super) fn detail<const N: usize>(even: Lane<N>, odd: Lane<N>, next: Lane<N>) -> Lane<N> {
-    sub(odd, add(even, next).map(|x| x >> 1))
+    sub(odd, shift(add(even, next), 1))
 }
 
 /// An even sample and a share of the details beside it.
 #[inline(always)]
 pub(super) fn smooth<const N: usize>(even: Lane<N>, before: Lane<N>, after: Lane<N>) -> Lane<N> {
-    add(even, add(add(before, after), [2; N]).map(|x| x >> 2))
+    add(even, shift(add(add(before, after), [2; N]), 2))
 }

@@ -45,19 +45,20 @@ impl<'a> Pixels<'a> {
             Self::Rgb8(pixels) => {
                 let pixels = &pixels[3 * (first + inside.start)..3 * (first + inside.end)];
                 let (pixels, _) = pixels.as_chunks::<3>();
+                // Byte by byte and by index: this is the form that becomes shuffles of registers.
+                let count = pixels.len();
+                let wide = |v: u8| i16::from(v);
                 if a.is_empty() {
-                    for (sum, p) in sum.iter_mut().zip(pixels) {
-                        let [r, g, b] = p.map(i16::from);
-                        *sum = (r + g + b) * 8 - CENTRE;
+                    for (sum, p) in sum[..count].iter_mut().zip(pixels) {
+                        *sum = (wide(p[0]) + wide(p[1]) + wide(p[2])) * 8 - CENTRE;
                     }
                 } else {
-                    for (((sum, a), b), p) in
-                        sum.iter_mut().zip(a.iter_mut()).zip(b.iter_mut()).zip(pixels)
-                    {
-                        let [red, green, blue] = p.map(i16::from);
-                        *sum = (red + green + blue) * 8 - CENTRE;
-                        *a = (red - blue) * 8;
-                        *b = (2 * green - red - blue) * 8;
+                    let (sum, a, b) = (&mut sum[..count], &mut a[..count], &mut b[..count]);
+                    for (i, p) in pixels.iter().enumerate() {
+                        let (red, green, blue) = (wide(p[0]), wide(p[1]), wide(p[2]));
+                        sum[i] = (red + green + blue) * 8 - CENTRE;
+                        a[i] = (red - blue) * 8;
+                        b[i] = (2 * green - red - blue) * 8;
                     }
                 }
             }
@@ -70,31 +71,46 @@ impl<'a> Pixels<'a> {
                 a.fill(0);
                 b.fill(0);
             }
-            Self::Other { samples, channels } => {
+            Self::Other { .. } => {
                 for x in inside.clone() {
-                    let at = (first + x) * channels;
-                    let [r, g, blue] =
-                        [0, 1, 2].map(|c| fixed::value(samples, at + c.min(channels - 1)));
-                    sum[x - left] = r + g + blue - CENTRE;
+                    let [red, green, blue] = self.pixel(first + x);
+                    sum[x - left] = red + green + blue - CENTRE;
                     if !a.is_empty() {
-                        a[x - left] = r - blue;
-                        b[x - left] = 2 * g - r - blue;
+                        a[x - left] = red - blue;
+                        b[x - left] = 2 * green - red - blue;
                     }
                 }
             }
         }
         for x in inside.end..columns.end {
             let (to, from) = (x - left, mirror(x, width));
-            // A picture narrower than a cell, or a tile that begins beyond it, looks further back.
-            if from >= left {
-                sum[to] = sum[from - left];
-                if !a.is_empty() {
-                    (a[to], b[to]) = (a[from - left], b[from - left]);
+            // A tile that begins near the edge or beyond it may have to look back out of itself.
+            let [red, green, blue] = match from >= left {
+                true => {
+                    sum[to] = sum[from - left];
+                    if !a.is_empty() {
+                        (a[to], b[to]) = (a[from - left], b[from - left]);
+                    }
+                    continue;
                 }
-            } else {
-                let one = |v: &mut [i16]| if v.is_empty() { 0..0 } else { to..to + 1 };
-                let (ra, rb) = (one(a), one(b));
-                self.planes(row, from..from + 1, width, &mut sum[to..=to], &mut a[ra], &mut b[rb]);
+                false => self.pixel(first + from),
+            };
+            sum[to] = red + green + blue - CENTRE;
+            if !a.is_empty() {
+                (a[to], b[to]) = (red - blue, 2 * green - red - blue);
+            }
+        }
+    }
+
+    /// Red, green and blue of one pixel, 8 to a level.
+    #[inline(always)]
+    fn pixel(&self, at: usize) -> [i16; 3] {
+        match *self {
+            Self::Rgb8(v) => [v[3 * at], v[3 * at + 1], v[3 * at + 2]].map(|x| i16::from(x) * 8),
+            Self::Gray8(v) => [i16::from(v[at]) * 8; 3],
+            Self::Other { samples, channels } => {
+                let last = channels - 1;
+                [0, 1, 2].map(|c| fixed::value(samples, at * channels + last.min(c)))
             }
         }
     }
