@@ -27,7 +27,7 @@ impl Isa<8> for Portable {
 /// Implements [`Isa`] by one intrinsic; the type must only be used where its features are enabled.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! isa {
-    ($name:ident, $lanes:literal, $arch:ident, $product:ident, $splat:ident, $doc:literal) => {
+    ($name:ident, $lanes:literal, $arch:ident, $register:ident, $product:ident, $splat:ident, $doc:literal) => {
         #[doc = $doc]
         pub(super) struct $name;
 
@@ -35,23 +35,35 @@ macro_rules! isa {
             #[inline(always)]
             #[allow(unsafe_code)]
             fn mul(a: Lane<$lanes>, c: i16) -> Lane<$lanes> {
-                use std::arch::$arch::{$product, $splat};
+                use std::arch::$arch::{$product, $register, $splat};
+                use std::mem::transmute;
                 // SAFETY: arrays and registers have the same size and every bit pattern is a value;
                 // `super::run` reaches this type only after the machine was seen to have it.
-                unsafe { std::mem::transmute($product(std::mem::transmute(a), $splat(c))) }
+                unsafe {
+                    let a = transmute::<Lane<$lanes>, $register>(a);
+                    transmute::<$register, Lane<$lanes>>($product(a, $splat(c)))
+                }
             }
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-isa!(Ssse3, 8, x86_64, _mm_mulhrs_epi16, _mm_set1_epi16, "x86 of 2006 and later.");
+isa!(Ssse3, 8, x86_64, __m128i, _mm_mulhrs_epi16, _mm_set1_epi16, "x86 of 2006 and later.");
 #[cfg(target_arch = "x86_64")]
-isa!(Avx2, 16, x86_64, _mm256_mulhrs_epi16, _mm256_set1_epi16, "x86 of 2013 and later.");
+isa!(Avx2, 16, x86_64, __m256i, _mm256_mulhrs_epi16, _mm256_set1_epi16, "x86 of 2013 and later.");
 #[cfg(target_arch = "x86_64")]
-isa!(Avx512, 32, x86_64, _mm512_mulhrs_epi16, _mm512_set1_epi16, "x86 servers, AVX-512BW.");
+isa!(
+    Avx512,
+    32,
+    x86_64,
+    __m512i,
+    _mm512_mulhrs_epi16,
+    _mm512_set1_epi16,
+    "x86 servers, AVX-512BW."
+);
 #[cfg(target_arch = "aarch64")]
-isa!(Neon, 8, aarch64, vqrdmulhq_s16, vdupq_n_s16, "Every 64-bit ARM.");
+isa!(Neon, 8, aarch64, int16x8_t, vqrdmulhq_s16, vdupq_n_s16, "Every 64-bit ARM.");
 
 /// Values shifted right by `bits`, with their sign.
 #[inline(always)]
