@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{Noise, fixed_bundle, picture};
 use proptest::prelude::*;
 use tamis::codec::{Bundle, Frame, Layout, Quality, Samples, plain};
-use tamis::runtime::{Encoder, Simd};
+use tamis::runtime::{Decoder, Encoder, Simd};
 
 fn check(bundle: &Arc<Bundle>, frame: &Frame, quality: Quality, threads: usize) {
     let n = bundle.channels();
@@ -92,6 +92,24 @@ fn other_samples_are_the_same_everywhere() {
     for samples in [Samples::U16(wide), real] {
         let frame = Frame::new(Layout::Rgb, 3, vec![h, w], samples).unwrap();
         check(&bundle, &frame, Quality::DEFAULT, 2);
+    }
+}
+
+#[test]
+fn strips_decode_to_the_whole_picture() {
+    for (bundle, layout) in
+        [(fixed_bundle(3, 24, 5), Layout::Rgb), (fixed_bundle(1, 16, 6), Layout::Gray)]
+    {
+        for (h, w) in [(1, 1), (128, 8), (129, 40), (300, 33), (520, 17)] {
+            let frame = noise_frame(h, w, 8, bundle.inputs);
+            let n = bundle.channels();
+            let latent = plain::encode(&bundle, &frame, n, Quality::DEFAULT).unwrap();
+            for channels in [n, 5] {
+                let strips = Decoder::new(bundle.clone(), channels).push(&latent, layout).unwrap();
+                let whole = plain::decode(&bundle, &latent, channels).unwrap();
+                assert_eq!(strips, whole, "{h}x{w}, {channels} channels");
+            }
+        }
     }
 }
 

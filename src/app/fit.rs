@@ -66,7 +66,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         rate: if kind == Kind::Audio { 44100 } else { 0 },
         card: Card {
             name: name.unwrap_or_default(),
-            description: describe(kind, inputs),
+            description: describe(kind, inputs, fixed),
             data: format!("{} files. {}", chosen.len(), typed.data).trim().into(),
             licence: typed.licence.clone(),
             command: command(),
@@ -178,8 +178,11 @@ fn shorten(frame: &mut Frame, seconds: f64) {
     }
 }
 
-fn describe(kind: Kind, inputs: usize) -> String {
+fn describe(kind: Kind, inputs: usize, fixed: bool) -> String {
     match kind {
+        Kind::Image if fixed => {
+            format!("pictures of {inputs} colours, sparse weighted KLT in fixed point")
+        }
         Kind::Image => format!("pictures of {inputs} colours, weighted KLT of the packet bands"),
         Kind::Audio if inputs == 2 => "sound, mid/side, one scale per packet band".into(),
         Kind::Audio => format!("sound of {inputs} channels, one scale per packet band"),

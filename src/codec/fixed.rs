@@ -11,8 +11,12 @@
 //! machine, whatever its lanes. "Reals" are whole numbers here. Units: 24 to an 8-bit level of gray,
 //! times 1.2301 for each level of the transform and axis at DC.
 
+use std::ops::Range;
+
 use super::bundle::Bundle;
 use super::frame::{Frame, Samples};
+use super::latent::Latent;
+use super::plain::margin;
 use super::quality::Quality;
 use crate::signal::fixed::{double, halve, mul};
 use crate::signal::{Ends, PacketTransform, cells, mirror};
@@ -193,29 +197,30 @@ pub(crate) fn dequantize(value: i16, step: f32) -> i16 {
     (f32::from(value) * step).round_ties_even() as i16
 }
 
-/// 8-bit samples of a picture of `[channels, cells]` integers: colours, or the gray of them.
+/// 8-bit samples of some rows of cells of a picture: colours, or the gray of them.
 ///
-/// Shape: `grid` in cells to `extent` in pixels; `values` is `[channels, cells]`.
-pub(crate) fn decode(
+/// Rows are the same, bit for bit, whichever range they are asked for in.
+pub(crate) fn decode_rows(
     bundle: &Bundle,
-    values: &[i16],
+    latent: &Latent,
+    rows: Range<usize>,
     channels: usize,
-    grid: &[usize],
-    extent: &[usize],
-    quality: Quality,
     gray: bool,
 ) -> Vec<u8> {
-    let (cells, width) = (grid[0] * grid[1], grid[1] * CELL);
+    let around = margin(Ends::Mirror, &rows, latent.grid[0]);
+    let wide = latent.grid[1];
+    let (cells, width) = (around.len() * wide, wide * CELL);
     if cells == 0 {
         return Vec::new();
     }
     let mut reals = Vec::with_capacity(channels * cells);
-    for (c, q) in values.chunks_exact(cells.max(1)).take(channels).enumerate() {
-        let step = bundle.steps[c] * quality.factor();
-        reals.extend(q.iter().map(|&q| dequantize(q, step)));
+    for c in 0..channels {
+        let step = bundle.steps[c] * latent.quality.factor();
+        let values = &latent.channel(c)[around.start * wide..around.end * wide];
+        reals.extend(values.iter().map(|&q| dequantize(q, step)));
     }
     let mut bands = vec![0; bundle.inner() * cells];
-    for (k, out) in bands.chunks_exact_mut(cells.max(1)).enumerate() {
+    for (k, out) in bands.chunks_exact_mut(cells).enumerate() {
         // Half of each band, so that weights up to 2 fit 16 bits.
         out.fill((bundle.offset[k] / 2.0) as i16);
         for (c, weight) in bundle.synthesis.row(k).filter(|&(c, _)| c < channels) {
@@ -226,20 +231,21 @@ pub(crate) fn decode(
     }
     let (sum, rest) = bands.split_at(BANDS * cells);
     let sum = inverse(sum, width, LEVELS);
-    let opponents: Vec<Vec<i16>> = rest
-        .chunks_exact((HALF_BANDS * cells).max(1))
+    let opponents: Vec<Vec<i16>> = if gray { &[] } else { rest }
+        .chunks_exact(HALF_BANDS * cells)
         .map(|b| {
             let half = inverse(b, width / 2, LEVELS - 1);
-            let rows = half.len() / (width / 2).max(1);
-            let wide = transpose(&double(&transpose(&half, width / 2), rows), rows);
-            double(&wide, width)
+            let rows = half.len() / (width / 2);
+            let doubled = transpose(&double(&transpose(&half, width / 2), rows), rows);
+            double(&doubled, width)
         })
         .collect();
+    let top = around.start * CELL;
     let mut out = Vec::new();
-    for y in 0..extent[0] {
-        for at in (y * width..).take(extent[1]) {
+    for y in rows.start * CELL..(rows.end * CELL).min(latent.extent[0]) {
+        for at in ((y - top) * width..).take(latent.extent[1]) {
             match &opponents[..] {
-                [a, b] if !gray => out.extend(colours(sum[at], a[at], b[at])),
+                [a, b] => out.extend(colours(sum[at], a[at], b[at])),
                 _ => out.push(gray_of(sum[at])),
             }
         }

@@ -87,14 +87,12 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
 pub fn decode(bundle: &Bundle, latent: &Latent, channels: usize) -> Result<Frame> {
     check(bundle, latent)?;
     let channels = channels.min(latent.channels);
-    let (extent, grid) = (&latent.extent, &latent.grid);
     match bundle.kind {
         Kind::Image if bundle.arithmetic == Arithmetic::Fixed => {
-            let quality = latent.quality;
-            let samples =
-                fixed::decode(bundle, &latent.values, channels, grid, extent, quality, false);
-            let layout = if bundle.inputs == 3 { Layout::Rgb } else { Layout::Gray };
-            Frame::new(layout, bundle.inputs, extent.clone(), Samples::U8(samples))
+            let gray = bundle.inputs == 1;
+            let samples = fixed::decode_rows(bundle, latent, 0..latent.grid[0], channels, gray);
+            let layout = if gray { Layout::Gray } else { Layout::Rgb };
+            Frame::new(layout, bundle.inputs, latent.extent.clone(), Samples::U8(samples))
         }
         Kind::Image => {
             let planes = decode_rows(bundle, latent, 0..latent.grid[0], channels);
@@ -202,7 +200,8 @@ pub fn decode_rows(
     out
 }
 
-fn margin(ends: Ends, rows: &Range<usize>, height: usize) -> Range<usize> {
+/// Rows of cells that some rows depend on, themselves among them.
+pub(super) fn margin(ends: Ends, rows: &Range<usize>, height: usize) -> Range<usize> {
     match ends {
         Ends::Periodic => 0..height,
         Ends::Mirror => rows.start.saturating_sub(MARGIN)..(rows.end + MARGIN).min(height),

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::histogram::Histogram;
 use super::klt;
-use super::sparse::{self, Sparse};
+use super::sparse;
 use crate::codec::{
     Arithmetic, Bundle, Card, Frame, Kind, Parts, Projection, Quantizer, Tables, anchor_qualities,
     fixed, plain,
@@ -285,16 +285,11 @@ fn few_terms(
     cost_db: &mut Vec<(usize, f64)>,
 ) -> Result<Parts> {
     let (mean, covariance) = (moments.means(), moments.covariance());
-    let step = f64::from(IMAGE_STEP);
-    let Sparse { analysis, bias, synthesis, offset, steps, deviation, errors } =
-        sparse::sparse(o.inputs, &mean, &covariance, o.channels, terms, step)?;
-    let mut parts = parts(o, analysis, synthesis, bias, offset, deviation)?;
-    parts.steps = steps;
-    for &end in &parts.groups {
-        let (dense, sparse) = errors[end - 1];
-        cost_db.push((end, 10.0 * (sparse / dense.max(1e-12)).log10()));
-    }
-    Ok(parts)
+    let (ends, step) = (groups(o.channels), f64::from(IMAGE_STEP));
+    let few = sparse::sparse(o.inputs, &mean, &covariance, &ends, terms, step)?;
+    *cost_db = few.cost_db;
+    let parts = parts(o, few.analysis, few.synthesis, few.bias, few.offset, few.deviation)?;
+    Ok(Parts { steps: few.steps, ..parts })
 }
 
 /// The weighted Karhunen-Loève transform.

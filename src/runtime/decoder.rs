@@ -95,20 +95,17 @@ impl Decoder {
     fn picture(&self, latent: &Latent, layout: Layout) -> Result<Frame> {
         let b = &self.bundle;
         let channels = self.channels.min(latent.channels);
-        if b.arithmetic == Arithmetic::Fixed {
-            let gray = layout == Layout::Gray || b.inputs == 1;
-            let (extent, quality) = (&latent.extent, latent.quality);
-            let samples =
-                fixed::decode(b, &latent.values, channels, &latent.grid, extent, quality, gray);
-            let (layout, colours) = if gray { (Layout::Gray, 1) } else { (Layout::Rgb, 3) };
-            return Frame::new(layout, colours, extent.clone(), Samples::U8(samples));
-        }
         let (height, width) = (latent.extent[0], latent.extent[1]);
         let strip = if b.ends == Ends::Periodic { latent.grid[0].max(1) } else { STRIP };
         let gray = layout == Layout::Gray && b.inputs == 3;
         let mut samples = Vec::with_capacity(height * width * if gray { 1 } else { b.inputs });
         for top in (0..latent.grid[0]).step_by(strip) {
             let rows = top..(top + strip).min(latent.grid[0]);
+            if b.arithmetic == Arithmetic::Fixed {
+                let gray = gray || b.inputs == 1;
+                samples.extend(fixed::decode_rows(b, latent, rows, channels, gray));
+                continue;
+            }
             let lines = (rows.end * b.cell()).min(height) - top * b.cell();
             let planes = plain::decode_rows(b, latent, rows, channels);
             let row = latent.grid[1] * b.cell();

@@ -5,7 +5,9 @@
 //! lanes are worked on, and the inverse undoes each step exactly unless a sum saturated.
 //! Source: Calderbank, Daubechies, Sweldens & Yeo 1998 (integer lifting); ISO 15444-1 (5/3).
 
-use super::lifting::{Ends, Sample};
+use super::lifting::{Ends, Sample, predict, update};
+/// The gains that fixed point leaves out.
+pub(crate) use super::lifting::{HIGH, LOW};
 
 /// First prediction step: -1 - `ALPHA` / 32768 = -1.58613.
 pub(crate) const ALPHA: i16 = 19206;
@@ -20,43 +22,6 @@ pub(crate) const DELTA: i16 = 14533;
 #[inline(always)]
 pub(crate) fn mul(a: i16, c: i16) -> i16 {
     ((i32::from(a) * i32::from(c) + 0x4000) >> 15) as i16
-}
-
-/// Applies `step(odd[k], even[k], even[k + 1])` to rows of `width` samples.
-fn predict(
-    odd: &mut [i16],
-    even: &[i16],
-    width: usize,
-    ends: Ends,
-    step: impl Fn(i16, i16, i16) -> i16,
-) {
-    let body = odd.len() - width;
-    let beyond = match ends {
-        Ends::Periodic => &even[..width],
-        Ends::Mirror => &even[body..],
-    };
-    let next = even[width..].iter().chain(beyond);
-    for ((o, &a), &b) in odd.iter_mut().zip(even).zip(next) {
-        *o = step(*o, a, b);
-    }
-}
-
-/// Applies `step(even[k], odd[k - 1], odd[k])` to rows of `width` samples.
-fn update(
-    even: &mut [i16],
-    odd: &[i16],
-    width: usize,
-    ends: Ends,
-    step: impl Fn(i16, i16, i16) -> i16,
-) {
-    let body = even.len() - width;
-    let before = match ends {
-        Ends::Periodic => &odd[body..],
-        Ends::Mirror => &odd[..width],
-    };
-    for ((e, &a), &b) in even.iter_mut().zip(before.iter().chain(odd)).zip(odd) {
-        *e = step(*e, a, b);
-    }
 }
 
 impl Sample for i16 {
@@ -160,7 +125,7 @@ mod tests {
         plan.forward_1d(&mut real, &mut [0.0; 64]);
         plan.forward_1d(&mut data, &mut [0; 64]);
         for (k, (&a, &b)) in data.iter().zip(&real).enumerate() {
-            let gain = if k < 32 { 1.149_604_4 } else { -0.869_864_45 };
+            let gain = if k < 32 { LOW } else { HIGH };
             assert!((f32::from(a) * gain - b).abs() < 4.0, "{k}: {a} {b}");
         }
     }

@@ -12,9 +12,9 @@ pub(super) const GAMMA: f32 = 0.882_911_1;
 /// Second update step.
 pub(super) const DELTA: f32 = 0.443_506_84;
 /// Gain of the low band.
-pub(super) const LOW: f32 = 1.149_604_4;
+pub(crate) const LOW: f32 = 1.149_604_4;
 /// Gain of the high band: -1 / `LOW`.
-pub(super) const HIGH: f32 = -0.869_864_45;
+pub(crate) const HIGH: f32 = -0.869_864_45;
 /// Gain back from the low band: 1 / `LOW`.
 pub(super) const LOW_BACK: f32 = 0.869_864_45;
 /// Gain back from the high band: -`LOW`.
@@ -29,34 +29,52 @@ pub enum Ends {
     Mirror,
 }
 
-/// `odd[k] += c * (even[k] + even[k + 1])` over rows of `width` samples.
-fn predict(odd: &mut [f32], even: &[f32], width: usize, c: f32, ends: Ends) {
+/// Applies `step(odd[k], even[k], even[k + 1])` to rows of `width` samples.
+pub(super) fn predict<T: Copy>(
+    odd: &mut [T],
+    even: &[T],
+    width: usize,
+    ends: Ends,
+    step: impl Fn(T, T, T) -> T,
+) {
     let body = odd.len() - width;
-    for ((o, a), b) in odd[..body].iter_mut().zip(&even[..body]).zip(&even[width..]) {
-        *o += c * (a + b);
-    }
     let beyond = match ends {
         Ends::Periodic => &even[..width],
         Ends::Mirror => &even[body..],
     };
-    for ((o, a), b) in odd[body..].iter_mut().zip(&even[body..]).zip(beyond) {
-        *o += c * (a + b);
+    // Body and end apart: a plain loop over slices is what becomes registers.
+    for ((o, &a), &b) in odd[..body].iter_mut().zip(&even[..body]).zip(&even[width..]) {
+        *o = step(*o, a, b);
+    }
+    for ((o, &a), &b) in odd[body..].iter_mut().zip(&even[body..]).zip(beyond) {
+        *o = step(*o, a, b);
     }
 }
 
-/// `even[k] += c * (odd[k] + odd[k - 1])` over rows of `width` samples.
-fn update(even: &mut [f32], odd: &[f32], width: usize, c: f32, ends: Ends) {
+/// Applies `step(even[k], odd[k - 1], odd[k])` to rows of `width` samples.
+pub(super) fn update<T: Copy>(
+    even: &mut [T],
+    odd: &[T],
+    width: usize,
+    ends: Ends,
+    step: impl Fn(T, T, T) -> T,
+) {
     let body = even.len() - width;
     let before = match ends {
         Ends::Periodic => &odd[body..],
         Ends::Mirror => &odd[..width],
     };
-    for ((e, a), b) in even[..width].iter_mut().zip(&odd[..width]).zip(before) {
-        *e += c * (a + b);
+    for ((e, &a), &b) in even[..width].iter_mut().zip(before).zip(&odd[..width]) {
+        *e = step(*e, a, b);
     }
-    for ((e, a), b) in even[width..].iter_mut().zip(&odd[width..]).zip(&odd[..body]) {
-        *e += c * (a + b);
+    for ((e, &a), &b) in even[width..].iter_mut().zip(&odd[..body]).zip(&odd[width..]) {
+        *e = step(*e, a, b);
     }
+}
+
+/// The step of floating point: `x += c * (a + b)`.
+fn add(c: f32) -> impl Fn(f32, f32, f32) -> f32 {
+    move |x, a, b| x + c * (a + b)
 }
 
 fn scale(values: &mut [f32], gain: f32) {
@@ -78,10 +96,10 @@ pub trait Sample: Copy {
 
 impl Sample for f32 {
     fn analyze(even: &mut [Self], odd: &mut [Self], width: usize, ends: Ends) {
-        predict(odd, even, width, ALPHA, ends);
-        update(even, odd, width, BETA, ends);
-        predict(odd, even, width, GAMMA, ends);
-        update(even, odd, width, DELTA, ends);
+        predict(odd, even, width, ends, add(ALPHA));
+        update(even, odd, width, ends, add(BETA));
+        predict(odd, even, width, ends, add(GAMMA));
+        update(even, odd, width, ends, add(DELTA));
         scale(even, LOW);
         scale(odd, HIGH);
     }
@@ -89,9 +107,9 @@ impl Sample for f32 {
     fn synthesize(even: &mut [Self], odd: &mut [Self], width: usize, ends: Ends) {
         scale(even, LOW_BACK);
         scale(odd, HIGH_BACK);
-        update(even, odd, width, -DELTA, ends);
-        predict(odd, even, width, -GAMMA, ends);
-        update(even, odd, width, -BETA, ends);
-        predict(odd, even, width, -ALPHA, ends);
+        update(even, odd, width, ends, add(-DELTA));
+        predict(odd, even, width, ends, add(-GAMMA));
+        update(even, odd, width, ends, add(-BETA));
+        predict(odd, even, width, ends, add(-ALPHA));
     }
 }

@@ -263,19 +263,24 @@ impl<const N: usize> Strip<N> {
             let (levels, waiting) = &mut s.sum_states[block * 8 + place];
             let reads = plan.sum[place];
             let split = &mut s.split;
+            // A copy of its own stays in registers from pair to pair.
+            let mut level = levels[0];
             for i in 0..N / 2 {
                 let n = 4 * first + i as isize;
-                let out = levels[0].step::<I, EDGE>(rows[2 * i], rows[2 * i + 1], n, 4 * height);
+                let out = level.step::<I, EDGE>(rows[2 * i], rows[2 * i + 1], n, 4 * height);
                 (split[0][i], split[1][i]) = out;
             }
+            levels[0] = level;
             for v1 in (0..2).filter(|v| reads & (15 << (4 * v)) != 0) {
                 let deep = &mut s.deep;
+                let mut level = levels[1 + v1];
                 for i in 0..N / 4 {
                     let n = 2 * first - 1 + i as isize;
                     let (even, odd) = (split[v1][2 * i], split[v1][2 * i + 1]);
-                    let out = levels[1 + v1].step::<I, EDGE>(even, odd, n, 2 * height);
+                    let out = level.step::<I, EDGE>(even, odd, n, 2 * height);
                     (deep[0][i + 1], deep[1][i + 1]) = out;
                 }
+                levels[1 + v1] = level;
                 for v2 in 0..2 {
                     let down = 4 * v1 + 2 * v2;
                     let wait = &mut waiting[2 * v1 + v2];
@@ -310,13 +315,14 @@ impl<const N: usize> Strip<N> {
                 let rows = &rows[plane * N / 2..][..N / 2];
                 let split = &mut s.deep;
                 let mut before = std::mem::replace(&mut waiting[2], rows[N / 2 - 1]);
+                let mut level = levels[0];
                 for i in 0..N / 4 {
                     let n = 2 * first - 1 + i as isize;
-                    let even = if i == 0 { before } else { rows[2 * i - 1] };
-                    before = even;
-                    let out = levels[0].step::<I, EDGE>(even, rows[2 * i], n, 2 * height);
+                    let even = std::mem::replace(&mut before, rows[2 * i + 1]);
+                    let out = level.step::<I, EDGE>(even, rows[2 * i], n, 2 * height);
                     (split[0][i + 1], split[1][i + 1]) = out;
                 }
+                levels[0] = level;
                 for v1 in 0..2 {
                     let wait = &mut waiting[v1];
                     split[v1][0] = std::mem::replace(wait, split[v1][N / 4]);
