@@ -7,7 +7,7 @@ use super::klt;
 use crate::codec::fixed::{self, CELL, LEVELS};
 use crate::codec::{Kind, Projection};
 use crate::error::Result;
-use crate::signal::fixed::{HIGH, LOW};
+use crate::signal::lifting::{HIGH, LOW};
 
 /// Largest sum of a row's weights without sign: a row of large bands still fits 16 bits.
 const ROW: f64 = 1.8;

@@ -6,8 +6,6 @@
 //! Source: Calderbank, Daubechies, Sweldens & Yeo 1998 (integer lifting); ISO 15444-1 (5/3).
 
 use super::lifting::{Ends, Sample, predict, update};
-/// The gains that fixed point leaves out.
-pub(crate) use super::lifting::{HIGH, LOW};
 
 /// First prediction step: -1 - `ALPHA` / 32768 = -1.58613.
 pub(crate) const ALPHA: i16 = 19206;
@@ -92,6 +90,7 @@ pub fn double(data: &[i16], width: usize) -> Vec<i16> {
 mod tests {
     use super::*;
     use crate::signal::PacketTransform;
+    use crate::signal::lifting::{HIGH, LOW};
 
     fn noise(n: usize, scale: i32) -> Vec<i16> {
         let mut seed = 7u32;

@@ -5,7 +5,7 @@
 
 mod extent;
 pub(crate) mod fixed;
-mod lifting;
+pub(crate) mod lifting;
 mod packet;
 mod stream;
 
