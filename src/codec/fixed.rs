@@ -113,6 +113,16 @@ fn inverse(bands: &[i16], width: usize, levels: u32) -> Vec<i16> {
     plane
 }
 
+/// A plane of the width of the picture from its bands; that of an opponent is doubled.
+pub(crate) fn plane(bands: &[i16], width: usize, opponent: bool) -> Vec<i16> {
+    if !opponent {
+        return inverse(bands, width, LEVELS);
+    }
+    let half = inverse(bands, width / 2, LEVELS - 1);
+    let rows = half.len() / (width / 2);
+    double(&transpose(&double(&transpose(&half, width / 2), rows), rows), width)
+}
+
 /// Place among the bands of every value of the transformed columns, column by column.
 fn places(width: usize, height: usize, levels: u32) -> impl Iterator<Item = usize> {
     let (wide, high) = (width >> levels, height >> levels);
@@ -230,15 +240,10 @@ pub(crate) fn decode_rows(
         out.iter_mut().for_each(|y| *y = y.saturating_add(*y));
     }
     let (sum, rest) = bands.split_at(BANDS * cells);
-    let sum = inverse(sum, width, LEVELS);
+    let sum = plane(sum, width, false);
     let opponents: Vec<Vec<i16>> = if gray { &[] } else { rest }
         .chunks_exact(HALF_BANDS * cells)
-        .map(|b| {
-            let half = inverse(b, width / 2, LEVELS - 1);
-            let rows = half.len() / (width / 2);
-            let doubled = transpose(&double(&transpose(&half, width / 2), rows), rows);
-            double(&doubled, width)
-        })
+        .map(|bands| plane(bands, width, true))
         .collect();
     let top = around.start * CELL;
     let mut out = Vec::new();

@@ -3,11 +3,12 @@
 //! Packets of a sum and its opponents are nearly decorrelated, so that the leading terms of each row
 //! carry it: the rest is dropped, and the inverse is fitted to what is left (perf.md 2f).
 
+use rayon::prelude::*;
+
 use super::klt;
-use crate::codec::fixed::{self, CELL, LEVELS};
-use crate::codec::{Kind, Projection};
+use crate::codec::Projection;
+use crate::codec::fixed::{self, BANDS, CELL, HALF_BANDS};
 use crate::error::Result;
-use crate::signal::lifting::{HIGH, LOW};
 
 /// Largest sum of a row's weights without sign: a row of large bands still fits 16 bits.
 const ROW: f64 = 1.8;
@@ -265,34 +266,45 @@ fn projection(cols: usize, rows: &[Vec<(usize, f64)>]) -> Result<Projection> {
 
 /// Gram matrix of what one unit of each band adds to the colours of a picture, which span one unit.
 fn gram(inputs: usize) -> Vec<f64> {
+    /// Cells and axis: so many that no atom reaches the edge.
+    const CELLS: usize = 17;
+    /// Height of an impulse: its rounding errors are small, its sums do not saturate.
+    const IMPULSE: i16 = 2048;
     let n = fixed::inner(inputs);
     let mut out = vec![0.0; n * n];
     let mut first = 0;
     // The colour matrix has orthogonal rows: squares of what one unit of a plane, 8 to a level of
-    // 255, adds to the colours. A sample of half size stands for four.
+    // 255, adds to the colours.
     let levels_squared = 64.0 * 255.0 * 255.0;
     let weights: &[f64] =
-        if inputs == 3 { &[1.0 / 3.0, 4.0 / 2.0, 4.0 / 6.0] } else { &[1.0 / 9.0] };
+        if inputs == 3 { &[1.0 / 3.0, 1.0 / 2.0, 1.0 / 6.0] } else { &[1.0 / 9.0] };
     for (p, weight) in weights.iter().enumerate() {
-        let levels = if p == 0 { LEVELS } else { LEVELS - 1 };
-        let bands = 1 << (2 * levels);
-        let atoms = klt::gram(Kind::Image, levels);
+        let bands = if p == 0 { BANDS } else { HALF_BANDS };
+        // What the decoder makes of an impulse, its doubling of the opponents included: with another
+        // weight for them the wrong channels stand last.
+        let atoms: Vec<Vec<i16>> = (0..bands)
+            .into_par_iter()
+            .map(|b| {
+                let mut impulse = vec![0; bands * CELLS * CELLS];
+                impulse[b * CELLS * CELLS + CELLS * CELLS / 2] = IMPULSE;
+                fixed::plane(&impulse, CELLS * CELL, p > 0)
+            })
+            .collect();
         for i in 0..bands {
-            for j in 0..bands {
-                let gains = gain(i, levels) * gain(j, levels);
-                out[(first + i) * n + first + j] =
-                    atoms[i * bands + j] * gains * weight / levels_squared;
+            for j in 0..=i {
+                let dot: i64 = atoms[i]
+                    .iter()
+                    .zip(&atoms[j])
+                    .map(|(&a, &b)| i64::from(a) * i64::from(b))
+                    .sum();
+                let value = dot as f64 * weight / (levels_squared * f64::from(IMPULSE).powi(2));
+                out[(first + i) * n + first + j] = value;
+                out[(first + j) * n + first + i] = value;
             }
         }
         first += bands;
     }
     out
-}
-
-/// Gain of a band that fixed point leaves out.
-fn gain(band: usize, levels: u32) -> f64 {
-    let high = band.count_ones() as i32;
-    f64::from(LOW).powi(2 * levels as i32 - high) * f64::from(HIGH).powi(high)
 }
 
 #[cfg(test)]
