@@ -69,8 +69,7 @@ fn planes(inputs: usize, frame: &Frame) -> [Vec<i16>; 3] {
         }
     }
     for plane in &mut out[1..] {
-        let rows = halve(plane, width);
-        *plane = transpose(&halve(&transpose(&rows, width), height / 2), height / 2);
+        *plane = halve(plane, width);
     }
     out
 }

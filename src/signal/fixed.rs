@@ -48,42 +48,40 @@ impl Sample for i16 {
     }
 }
 
-/// Half as many rows of `width` samples: the low band of the reversible 5/3 wavelet.
+/// Half as many rows and columns: the mean of every four samples, rounded half up.
 ///
-/// Shape: `[2 * rows, width]` to `[rows, width]`, with mirrored ends.
+/// Shape: `[2 * rows, 2 * columns]` of `width = 2 * columns` to `[rows, columns]`.
 ///
 /// # Panics
-/// If the rows are not pairs.
+/// If rows and columns are not pairs, or four samples add up to more than 16 bits.
 pub fn halve(data: &[i16], width: usize) -> Vec<i16> {
-    if data.is_empty() {
-        return Vec::new();
+    assert!(width.is_multiple_of(2) && data.len().is_multiple_of(2 * width), "not pairs");
+    let mut out = Vec::with_capacity(data.len() / 4);
+    for rows in data.chunks_exact(2 * width) {
+        let (upper, lower) = rows.split_at(width);
+        let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+        out.extend(pairs.map(|(a, b)| (a[0] + a[1] + b[0] + b[1] + 2) >> 2));
     }
-    assert!(data.len().is_multiple_of(2 * width), "rows must be pairs");
-    let pairs = || data.chunks_exact(2 * width);
-    let mut even: Vec<i16> = pairs().flat_map(|p| &p[..width]).copied().collect();
-    let mut odd: Vec<i16> = pairs().flat_map(|p| &p[width..]).copied().collect();
-    predict(&mut odd, &even, width, Ends::Mirror, |o, a, b| {
-        o.saturating_sub(a.saturating_add(b) >> 1)
-    });
-    update(&mut even, &odd, width, Ends::Mirror, |e, a, b| {
-        e.saturating_add(a.saturating_add(b).saturating_add(2) >> 2)
-    });
-    even
+    out
 }
 
-/// Twice as many rows of `width` samples, those between the old ones by linear interpolation: the
-/// inverse of [`halve`] for a high band that only repeats what the low band says.
+/// Twice as many rows of `width` samples, by linear interpolation between the middles of pairs of
+/// new rows: the inverse of [`halve`], in one direction, where samples lie on a line.
 pub fn double(data: &[i16], width: usize) -> Vec<i16> {
     let mut out = Vec::with_capacity(2 * data.len());
     let rows: Vec<&[i16]> = data.chunks_exact(width.max(1)).collect();
     for (k, row) in rows.iter().enumerate() {
-        let next = rows.get(k + 1).unwrap_or(row);
-        out.extend_from_slice(row);
-        out.extend(
-            row.iter().zip(*next).map(|(&a, &b)| (a.saturating_add(b).saturating_add(1)) >> 1),
-        );
+        let (above, below) = (rows[k.saturating_sub(1)], rows[(k + 1).min(rows.len() - 1)]);
+        out.extend(row.iter().zip(above).map(|(&a, &b)| quarter_way(a, b)));
+        out.extend(row.iter().zip(below).map(|(&a, &b)| quarter_way(a, b)));
     }
     out
+}
+
+/// A quarter of the way from `a` to `b`.
+#[inline(always)]
+pub(crate) fn quarter_way(a: i16, b: i16) -> i16 {
+    a.saturating_add(b.saturating_sub(a).saturating_add(2) >> 2)
 }
 
 #[cfg(test)]
@@ -131,13 +129,12 @@ mod tests {
 
     #[test]
     fn halving_keeps_what_is_linear() {
-        let ramp: Vec<i16> = (0..32).map(|k| 100 * (k / 2)).collect();
-        let half = halve(&ramp, 2);
-        assert_eq!(
-            half[..14],
-            ramp.chunks(4).flat_map(|p| &p[..2]).copied().collect::<Vec<_>>()[..14]
-        );
-        assert_eq!(double(&half, 2)[..26], ramp[..26]);
-        assert_eq!(halve(&[i16::MIN, i16::MAX], 1).len(), 1);
+        let ramp: Vec<i16> = (0..64).map(|k| 100 * (k / 4) + 40 * (k % 4)).collect();
+        let half = halve(&ramp, 4);
+        assert_eq!(half[..4], [70, 150, 270, 350]);
+        let columns: Vec<i16> = half.iter().step_by(2).copied().collect();
+        let doubled = double(&columns, 1);
+        assert_eq!(doubled[1..15], (1..15).map(|k| 20 + 100 * k).collect::<Vec<i16>>()[..]);
+        assert_eq!(double(&[i16::MIN, i16::MAX], 1).len(), 4);
     }
 }

@@ -1,28 +1,20 @@
-//! Pictures to latents, strip by strip: pixels in, integers out, nothing in between but a few rows.
+//! Pictures to latents, block by block: pixels in, integers out, nothing in between but what the
+//! first-level cache holds.
 //!
-//! A strip is as many rows as a register has lanes. Its pixels become planes and are transposed, so
-//! that a register holds one column of the strip; the packets of the rows then run along memory.
-//! Block by block of as many cells the strip is transposed back, and the packets of the columns run
-//! down with a state that is carried from strip to strip, on the bands that channels read and on no
-//! others. What comes out, four rows of cells later, is projected and quantized while it is in
-//! registers and first-level cache.
+//! A strip is as many rows as a register has lanes, a block of it as many cells. Its pixels become
+//! planes and are transposed, so that a register holds one column of the strip; the packets of the
+//! rows run along them, with a state that is carried from block to block. What they give, for each
+//! of their bands one register a cell, is transposed back, so that a register holds a row of the
+//! block, and the packets of the columns run down with a state that is carried from strip to strip.
+//! Both leave out the bands that no channel reads. What comes out, four rows of cells later, is
+//! projected and quantized while it is in registers and first-level cache.
 
-use super::lanes::{Isa, Lane, transpose};
-use super::lift::{Level, detail, halve, smooth, walk};
-use super::pixels::Pixels;
+use super::lanes::{Isa, transpose};
+use super::lift::{Between, Cells, DELAY, Packets2, Packets3, To};
+use super::pixels::{MOST, Pixels};
 use super::plan::{Plan, Row};
-use super::{lanes, plan};
-use crate::codec::fixed::{BANDS, CELL, HALF_BANDS};
+use crate::codec::fixed::{self, BANDS, CELL, HALF_BANDS, LEVELS};
 use crate::signal::{cells, mirror};
-
-/// Columns of pixels whose planes are made at once: their rows stay in the first-level cache.
-const TILE: usize = 256;
-/// Rows of cells that a band is behind its pixels.
-const DELAY: usize = 4;
-/// Registers of state a block has for each path through the rows' packets: of the sum, 7 levels and
-/// 4 bands that wait for their pair; of an opponent, 3 levels and 3 bands.
-type SumState<const N: usize> = ([Level<N>; 7], [Lane<N>; 4]);
-type HalfState<const N: usize> = ([Level<N>; 3], [Lane<N>; 3]);
 
 /// Rows of cells of a picture and where their latents go.
 pub(super) struct Job<'a> {
@@ -31,46 +23,68 @@ pub(super) struct Job<'a> {
     pub extent: [usize; 2],
     /// Rows of cells wanted.
     pub rows: std::ops::Range<usize>,
-    /// Latents of these rows, channel by channel.
-    pub out: Vec<&'a mut [i16]>,
+    /// Latents of these rows.
+    pub out: Out<'a>,
+}
+
+/// Latents of some rows of cells, channel by channel.
+pub(super) enum Out<'a> {
+    /// Of all rows, which are so many values.
+    All(&'a mut [i16], usize),
+    /// Of some.
+    Parts(Vec<&'a mut [i16]>),
+}
+
+impl Out<'_> {
+    #[inline(always)]
+    fn channel(&mut self, c: usize) -> &mut [i16] {
+        match self {
+            Self::All(values, each) => &mut values[c * *each..][..*each],
+            Self::Parts(parts) => parts[c],
+        }
+    }
 }
 
 /// Memory of one thread, kept from picture to picture.
 #[derive(Debug)]
-pub(super) struct Scratch<const N: usize> {
-    /// Rows of the sum, and of both opponents at half height, of a tile.
-    sum: Vec<i16>,
-    half: Vec<i16>,
-    /// Opponents of an even and an odd row of a tile.
-    pair: Vec<i16>,
-    /// Even row, odd row and detail of both opponents, carried down.
-    carried: Vec<i16>,
-    /// Columns of a strip.
-    sum_columns: Vec<Lane<N>>,
-    half_columns: Vec<Lane<N>>,
-    sum_states: Vec<SumState<N>>,
-    half_states: Vec<HalfState<N>>,
+pub(super) struct Scratch<V, const N: usize> {
+    /// Rows on their way to columns, or back.
+    squares: [[V; N]; 3],
+    /// Pixels at the edge.
+    padded: [u8; MOST],
+    /// Columns of the sum of a block.
+    sum: Vec<V>,
+    /// Columns of both opponents, the one above the other, behind those of one cell that waited.
+    half: Vec<V>,
+    /// Bands of the rows of a block: `[bands, cells]`, of the sum, then of the opponents.
+    across: Vec<V>,
     /// Bands of a block: `[bands, rows of cells in a strip]`.
-    bands: Vec<Lane<N>>,
-    /// Bands on the way: of the first split, and of the second behind one that waited.
-    split: [[Lane<N>; 16]; 2],
-    deep: [[Lane<N>; 9]; 2],
+    bands: Vec<V>,
+    between: Between<V>,
+    /// States of the rows of a strip.
+    sum_rows: Packets3<V>,
+    half_rows: Packets2<V>,
+    /// States of the columns: `[blocks, bands of the rows]`.
+    sum_columns: Vec<Packets3<V>>,
+    /// And of both opponents, each with its rows of one cell that wait.
+    half_columns: Vec<[(Packets2<V>, [V; 4]); 2]>,
 }
 
-impl<const N: usize> Default for Scratch<N> {
-    fn default() -> Self {
+impl<V: Copy, const N: usize> Scratch<V, N> {
+    pub fn new<I: Isa<N, V = V>>() -> Self {
+        let v = I::splat(0);
         Self {
-            sum: Vec::new(),
-            half: Vec::new(),
-            pair: Vec::new(),
-            carried: Vec::new(),
+            squares: [[v; N]; 3],
+            padded: [0; MOST],
+            sum: vec![v; N * CELL],
+            half: vec![v; (N + 1) * CELL / 2],
+            across: vec![v; (CELL + CELL / 2) * N],
+            bands: vec![v; (BANDS + 2 * HALF_BANDS) * N / CELL],
+            between: Between::new(N, v),
+            sum_rows: Packets3::new(v),
+            half_rows: Packets2::new(v),
             sum_columns: Vec::new(),
             half_columns: Vec::new(),
-            sum_states: Vec::new(),
-            half_states: Vec::new(),
-            bands: Vec::new(),
-            split: [[[0; N]; 16]; 2],
-            deep: [[[0; N]; 9]; 2],
         }
     }
 }
@@ -79,166 +93,135 @@ impl<const N: usize> Default for Scratch<N> {
 #[inline(always)]
 pub(super) fn encode<I: Isa<N>, const N: usize>(
     plan: &Plan,
-    scratch: &mut Scratch<N>,
+    scratch: &mut Scratch<I::V, N>,
     job: &mut Job<'_>,
 ) {
-    let strip = Strip::new(job.extent, plan.inputs == 3);
-    strip.prepare(scratch);
+    let picture = Picture::<N>::new(job.extent, plan.inputs == 3);
+    picture.prepare::<I>(scratch);
     // What a row depends on begins five rows of cells above it at most.
-    let per_strip = N / CELL;
-    let first = job.rows.start.saturating_sub(DELAY + 1) / per_strip;
-    let last = (job.rows.end + DELAY).div_ceil(per_strip);
+    let first = job.rows.start.saturating_sub(DELAY + 1) / picture.per_strip;
+    let last = (job.rows.end + DELAY).div_ceil(picture.per_strip);
     for t in first..last {
-        if t * per_strip <= strip.grid[0] {
-            strip.load(t, &job.pixels, scratch);
-            strip.across::<I>(plan, scratch);
+        let there = t * picture.per_strip < picture.grid[0];
+        if there {
+            picture.load::<I>(t, 0, DELAY, &job.pixels, scratch);
+            picture.across::<I>(plan, 0, DELAY, scratch);
         }
-        let top = (t * per_strip) as isize - DELAY as isize;
-        for block in 0..strip.blocks {
-            if t * per_strip <= 2 * DELAY || (t + 1) * per_strip > strip.grid[0] {
-                strip.down::<I, true>(plan, scratch, t, block);
-            } else {
-                strip.down::<I, false>(plan, scratch, t, block);
+        for block in 0..picture.blocks {
+            if there {
+                let from = block * N + DELAY;
+                picture.load::<I>(t, from, N, &job.pixels, scratch);
+                picture.across::<I>(plan, from, N, scratch);
             }
-            strip.project::<I>(plan, &scratch.bands, block, top, job);
+            let rows = picture.rows(t);
+            if rows.edge() {
+                picture.down::<I, true>(plan, rows, block, scratch);
+            } else {
+                picture.down::<I, false>(plan, rows, block, scratch);
+            }
+            picture.project::<I>(plan, &scratch.bands, rows.first - DELAY as isize, block, job);
         }
     }
 }
 
-/// `N` values from `at` on.
-#[inline(always)]
-fn read<const N: usize>(values: &[i16], at: usize) -> Lane<N> {
-    let mut lane = [0; N];
-    lane.copy_from_slice(&values[at..at + N]);
-    lane
-}
-
-/// The first `N` columns of the rows of a tile.
-#[inline(always)]
-fn columns_of<const N: usize>(rows: &[i16]) -> [Lane<N>; N] {
-    let mut square = [[0; N]; N];
-    for (r, row) in square.iter_mut().enumerate() {
-        *row = read(rows, r * TILE);
-    }
-    transpose(&square)
-}
-
-/// The sizes of a picture in strips of `N` rows.
-struct Strip<const N: usize> {
+/// The sizes of a picture in strips of `N` rows and blocks of `N` cells.
+struct Picture<const N: usize> {
     extent: [usize; 2],
     grid: [usize; 2],
-    /// Width in pixels of whole cells.
-    width: usize,
-    /// Blocks of `N` cells.
     blocks: usize,
+    /// Rows of cells in a strip.
+    per_strip: usize,
     colour: bool,
 }
 
-impl<const N: usize> Strip<N> {
+impl<const N: usize> Picture<N> {
     fn new(extent: [usize; 2], colour: bool) -> Self {
         let grid = extent.map(|e| cells(e, CELL));
-        let blocks = grid[1].div_ceil(N);
-        Self { extent, grid, width: grid[1] * CELL, blocks, colour }
+        Self { extent, grid, blocks: grid[1].div_ceil(N), per_strip: N / CELL, colour }
     }
 
-    fn prepare(&self, s: &mut Scratch<N>) {
-        let padded = self.blocks * N * CELL;
-        s.sum.resize(N * TILE, 0);
-        s.pair.resize(4 * TILE, 0);
-        s.sum_columns.resize(padded, [0; N]);
-        s.sum_states.resize(self.blocks * 8, ([Level::EMPTY; 7], [[0; N]; 4]));
-        s.bands.resize((BANDS + 2 * HALF_BANDS) * N / CELL, [0; N]);
+    #[inline(always)]
+    fn prepare<I: Isa<N>>(&self, s: &mut Scratch<I::V, N>) {
+        let v = I::splat(0);
+        s.sum_columns.resize(self.blocks * CELL, Packets3::new(v));
         if self.colour {
-            s.half.resize(N * TILE, 0);
-            s.carried.resize(6 * padded, 0);
-            s.half_columns.resize(padded, [0; N]);
-            s.half_states.resize(self.blocks * 8, ([Level::EMPTY; 3], [[0; N]; 3]));
+            let empty = (Packets2::new(v), [v; 4]);
+            s.half_columns.resize(self.blocks * CELL / 2, [empty; 2]);
         }
     }
 
-    /// Planes of strip `t`, transposed: the sum at full width, opponents not yet halved across.
+    /// The rows of cells of strip `t`.
+    fn rows(&self, t: usize) -> Cells {
+        let (count, all) = (self.per_strip, self.grid[0] as isize);
+        Cells { first: (t * count) as isize, count, all }
+    }
+
+    /// Planes of strip `t`, transposed: `count` cells from `first` on.
     #[inline(always)]
-    fn load(&self, t: usize, pixels: &Pixels<'_>, s: &mut Scratch<N>) {
-        let height = self.grid[0] * CELL;
-        for left in (0..self.width).step_by(TILE) {
-            let columns = left..(left + TILE).min(self.width);
-            let len = columns.len();
+    fn load<I: Isa<N>>(
+        &self,
+        t: usize,
+        first: usize,
+        count: usize,
+        pixels: &Pixels<'_>,
+        s: &mut Scratch<I::V, N>,
+    ) {
+        let (height, width) = (self.grid[0] * CELL, self.grid[1] * CELL);
+        let squares = &mut s.squares;
+        let (sum, _) = s.sum.as_chunks_mut::<N>();
+        let (half, _) = s.half[CELL / 2..].as_chunks_mut::<N>();
+        for chunk in 0..(count * CELL).div_ceil(2 * N) {
+            let left = first * CELL + chunk * 2 * N;
+            if left >= width {
+                break;
+            }
             for k in 0..N / 2 {
                 let y = t * N + 2 * k;
-                for (odd, row) in [y, y + 1].into_iter().enumerate() {
-                    if row < height {
-                        let row = mirror(row, self.extent[0]);
-                        let (a, b) = s.pair[odd * 2 * TILE..][..2 * TILE].split_at_mut(TILE);
-                        let wanted = if self.colour { len } else { 0 };
-                        let (a, b) = (&mut a[..wanted], &mut b[..wanted]);
-                        let sum = &mut s.sum[(2 * k + odd) * TILE..][..len];
-                        pixels.planes(row, columns.clone(), self.extent[1], sum, a, b);
-                    }
-                }
-                if self.colour && y <= height {
-                    self.halve_down(y, k, columns.clone(), s);
+                if y < height {
+                    let rows = (mirror(y, self.extent[0]), mirror(y + 1, self.extent[0]));
+                    let quads = pixels.quads::<I, N>(rows, left, self.extent[1], &mut s.padded);
+                    let [[a, b], [c, d]] = quads.sum;
+                    (squares[0][2 * k], squares[0][2 * k + 1]) = (a, c);
+                    (squares[1][2 * k], squares[1][2 * k + 1]) = (b, d);
+                    [squares[2][k], squares[2][N / 2 + k]] = quads.opponents;
                 }
             }
-            // Whole squares: what lies beyond the picture is never read as a cell of it.
-            for x in (0..len).step_by(N) {
-                s.sum_columns[left + x..][..N].copy_from_slice(&columns_of(&s.sum[x..]));
-                if self.colour {
-                    s.half_columns[left + x..][..N].copy_from_slice(&columns_of(&s.half[x..]));
-                }
+            transpose::<I, N>(&squares[0], &mut sum[2 * chunk]);
+            transpose::<I, N>(&squares[1], &mut sum[2 * chunk + 1]);
+            if self.colour {
+                transpose::<I, N>(&squares[2], &mut half[chunk]);
             }
         }
     }
 
-    /// One row of half height of both opponents, which pair `y`, `y + 1` completes.
+    /// The packets of the rows of a strip: `count` cells from `first` on, four of them behind.
     #[inline(always)]
-    fn halve_down(&self, y: usize, k: usize, columns: std::ops::Range<usize>, s: &mut Scratch<N>) {
-        let stride = self.blocks * N * CELL;
-        let (first, flush) = (y == 2, y == self.grid[0] * CELL);
-        for plane in 0..2 {
-            let (even, rest) = s.carried[plane * 3 * stride..][..3 * stride].split_at_mut(stride);
-            let (odd, before) = rest.split_at_mut(stride);
-            let next = &s.pair[plane * TILE..][..TILE];
-            let next_odd = &s.pair[(2 + plane) * TILE..][..TILE];
-            let out = &mut s.half[(plane * N / 2 + k) * TILE..][..TILE];
-            // Whole registers: what lies beyond the columns is room to spare.
-            for x in (0..columns.len()).step_by(N) {
-                let at = columns.start + x;
-                let (e, o) = (read(even, at), read(odd, at));
-                let next = if flush { e } else { read(next, x) };
-                let d = detail::<N>(e, o, next);
-                let low = smooth(e, if first { d } else { read(before, at) }, d);
-                out[x..x + N].copy_from_slice(&low);
-                before[at..at + N].copy_from_slice(&d);
-                even[at..at + N].copy_from_slice(&next);
-                odd[at..at + N].copy_from_slice(&read::<N>(next_odd, x));
-            }
+    fn across<I: Isa<N>>(&self, plan: &Plan, first: usize, count: usize, s: &mut Scratch<I::V, N>) {
+        let cells = Cells { first: first as isize, count, all: self.grid[1] as isize };
+        if cells.edge() {
+            self.across_cells::<I, true>(plan, cells, s);
+        } else {
+            self.across_cells::<I, false>(plan, cells, s);
         }
     }
 
-    /// The packets of the rows, along memory.
     #[inline(always)]
-    fn across<I: Isa<N>>(&self, plan: &Plan, s: &mut Scratch<N>) {
-        let columns = &mut s.sum_columns[..self.width];
-        walk::<I, N>(columns, 0, 1);
-        for first in 0..2 {
-            if plan.sum_reads(first, 1) {
-                walk::<I, N>(columns, first, 2);
-            }
-        }
-        for first in 0..4 {
-            if plan.sum_reads(first, 3) {
-                walk::<I, N>(columns, first, 4);
-            }
-        }
+    fn across_cells<I: Isa<N>, const EDGE: bool>(
+        &self,
+        plan: &Plan,
+        cells: Cells,
+        s: &mut Scratch<I::V, N>,
+    ) {
+        let to = To { lanes: &mut s.across, at: [0, 1, 2, 3, 4, 5, 6, 7].map(|b| b * N) };
+        s.sum_rows.push::<I, N, EDGE>(&s.sum, cells, plan.sum_across, &mut s.between, to);
         if self.colour {
-            halve(&mut s.half_columns[..self.width]);
-            let columns = &mut s.half_columns[..self.width / 2];
-            walk::<I, N>(columns, 0, 1);
-            for first in 0..2 {
-                if plan.half_reads(first, 1) {
-                    walk::<I, N>(columns, first, 2);
-                }
-            }
+            let to = To { lanes: &mut s.across[CELL * N..], at: [0, 1, 2, 3].map(|b| b * N) };
+            // One cell later.
+            let before = Cells { first: cells.first - 1, ..cells };
+            let read = plan.half_across;
+            s.half_rows.push::<I, N, EDGE>(&s.half, before, read, &mut s.between, to);
+            let end = cells.count * CELL / 2;
+            s.half.copy_within(end..end + CELL / 2, 0);
         }
     }
 
@@ -247,97 +230,39 @@ impl<const N: usize> Strip<N> {
     fn down<I: Isa<N>, const EDGE: bool>(
         &self,
         plan: &Plan,
-        s: &mut Scratch<N>,
-        t: usize,
+        rows: Cells,
         block: usize,
+        s: &mut Scratch<I::V, N>,
     ) {
-        let (height, per_strip) = (self.grid[0] as isize, N / CELL);
-        let first = (t * per_strip) as isize;
-        for place in (0..8).filter(|&p| plan.sum[p] != 0) {
-            let columns = &s.sum_columns[block * N * CELL..][..N * CELL];
-            let mut square = [[0; N]; N];
-            for (i, column) in square.iter_mut().enumerate() {
-                *column = columns[i * CELL + place];
-            }
-            let rows = transpose(&square);
-            let (levels, waiting) = &mut s.sum_states[block * 8 + place];
-            let reads = plan.sum[place];
-            let split = &mut s.split;
-            // A copy of its own stays in registers from pair to pair.
-            let mut level = levels[0];
-            for i in 0..N / 2 {
-                let n = 4 * first + i as isize;
-                let out = level.step::<I, EDGE>(rows[2 * i], rows[2 * i + 1], n, 4 * height);
-                (split[0][i], split[1][i]) = out;
-            }
-            levels[0] = level;
-            for v1 in (0..2).filter(|v| reads & (15 << (4 * v)) != 0) {
-                let deep = &mut s.deep;
-                let mut level = levels[1 + v1];
-                for i in 0..N / 4 {
-                    let n = 2 * first - 1 + i as isize;
-                    let (even, odd) = (split[v1][2 * i], split[v1][2 * i + 1]);
-                    let out = level.step::<I, EDGE>(even, odd, n, 2 * height);
-                    (deep[0][i + 1], deep[1][i + 1]) = out;
-                }
-                levels[1 + v1] = level;
-                for v2 in 0..2 {
-                    let down = 4 * v1 + 2 * v2;
-                    let wait = &mut waiting[2 * v1 + v2];
-                    deep[v2][0] = std::mem::replace(wait, deep[v2][N / 4]);
-                    if reads & (3 << down) == 0 {
-                        continue;
-                    }
-                    let to = plan::sum_band(place, down) * per_strip;
-                    for i in 0..per_strip {
-                        let n = first - 2 + i as isize;
-                        let (even, odd) = (deep[v2][2 * i], deep[v2][2 * i + 1]);
-                        let level = &mut levels[3 + 2 * v1 + v2];
-                        let (low, high) = level.step::<I, EDGE>(even, odd, n, height);
-                        s.bands[to + i] = low;
-                        s.bands[to + per_strip + i] = high;
-                    }
-                }
-            }
+        let (squares, _) = s.across.as_chunks::<N>();
+        for (across, &read) in plan.sum.iter().enumerate().filter(|(_, read)| **read != 0) {
+            transpose::<I, N>(&squares[across], &mut s.squares[0]);
+            let at = [0, 1, 2, 3, 4, 5, 6, 7]
+                .map(|down| fixed::band(LEVELS, across, down) * self.per_strip);
+            let to = To { lanes: &mut s.bands, at };
+            let state = &mut s.sum_columns[block * CELL + across];
+            state.push::<I, N, EDGE>(&s.squares[0], rows, read, &mut s.between, to);
         }
         if !self.colour {
             return;
         }
-        for place in (0..4).filter(|&p| plan.half[0][p] | plan.half[1][p] != 0) {
-            let columns = &s.half_columns[block * N * CELL / 2..][..N * CELL / 2];
-            let mut square = [[0; N]; N];
-            for (i, column) in square.iter_mut().enumerate() {
-                *column = columns[i * CELL / 2 + place];
-            }
-            let rows = transpose(&square);
-            for plane in (0..2).filter(|&p| plan.half[p][place] != 0) {
-                let (levels, waiting) = &mut s.half_states[(block * 2 + plane) * 4 + place];
-                let rows = &rows[plane * N / 2..][..N / 2];
-                let split = &mut s.deep;
-                let mut before = std::mem::replace(&mut waiting[2], rows[N / 2 - 1]);
-                let mut level = levels[0];
-                for i in 0..N / 4 {
-                    let n = 2 * first - 1 + i as isize;
-                    let even = std::mem::replace(&mut before, rows[2 * i + 1]);
-                    let out = level.step::<I, EDGE>(even, rows[2 * i], n, 2 * height);
-                    (split[0][i + 1], split[1][i + 1]) = out;
+        let before = Cells { first: rows.first - 1, ..rows };
+        for (across, read) in plan.half.iter().enumerate().filter(|(_, read)| **read != [0; 2]) {
+            let [both, input, _] = &mut s.squares;
+            transpose::<I, N>(&squares[CELL + across], both);
+            let states = &mut s.half_columns[block * CELL / 2 + across];
+            for (p, (&read, (state, waited))) in read.iter().zip(states).enumerate() {
+                if read == 0 {
+                    continue;
                 }
-                levels[0] = level;
-                for v1 in 0..2 {
-                    let wait = &mut waiting[v1];
-                    split[v1][0] = std::mem::replace(wait, split[v1][N / 4]);
-                    if plan.half[plane][place] & (3 << (2 * v1)) == 0 {
-                        continue;
-                    }
-                    let to = plan::half_band(plane, place, 2 * v1) * per_strip;
-                    for i in 0..per_strip {
-                        let n = first - 2 + i as isize;
-                        let (even, odd) = (split[v1][2 * i], split[v1][2 * i + 1]);
-                        let (low, high) = levels[1 + v1].step::<I, EDGE>(even, odd, n, height);
-                        s.bands[to + i] = low;
-                        s.bands[to + per_strip + i] = high;
-                    }
-                }
+                input[..4].copy_from_slice(waited);
+                input[4..N / 2].copy_from_slice(&both[p * N / 2..][..N / 2 - 4]);
+                waited.copy_from_slice(&both[p * N / 2..][N / 2 - 4..N / 2]);
+                let first = BANDS + p * HALF_BANDS;
+                let at = [0, 1, 2, 3]
+                    .map(|down| (first + fixed::band(LEVELS - 1, across, down)) * self.per_strip);
+                let to = To { lanes: &mut s.bands, at };
+                state.push::<I, N, EDGE>(&*input, before, read, &mut s.between, to);
             }
         }
     }
@@ -347,30 +272,36 @@ impl<const N: usize> Strip<N> {
     fn project<I: Isa<N>>(
         &self,
         plan: &Plan,
-        bands: &[Lane<N>],
-        block: usize,
+        bands: &[I::V],
         top: isize,
+        block: usize,
         job: &mut Job<'_>,
     ) {
-        let per_strip = N / CELL;
         let (left, width) = (block * N, self.grid[1]);
         let len = N.min(width - left);
-        for (row, out) in plan.rows.iter().zip(&mut job.out) {
+        for (c, row) in plan.rows.iter().enumerate() {
             let Row { bias, divisor, ref terms } = *row;
-            let half = [divisor.half(); N];
-            for i in 0..per_strip {
+            let half = I::splat(divisor.half());
+            let factor = I::splat(divisor.factor);
+            let out = job.out.channel(c);
+            for i in 0..N / CELL {
                 let y = top + i as isize;
                 if y < job.rows.start as isize || y >= job.rows.end as isize {
                     continue;
                 }
-                let mut sum = [bias; N];
+                let mut sum = I::splat(bias);
                 for &(band, weight) in terms {
-                    sum = lanes::add(sum, I::mul(bands[usize::from(band) * per_strip + i], weight));
+                    let band = bands[usize::from(band) * (N / CELL) + i];
+                    sum = I::add(sum, I::mul(band, I::splat(weight)));
                 }
-                let scaled = lanes::add(I::mul(sum, divisor.factor), half);
-                let values = lanes::shift(scaled, divisor.shift);
+                let scaled = I::add(I::mul(sum, factor), half);
+                let values = I::values(I::shift(scaled, divisor.shift));
                 let at = (y as usize - job.rows.start) * width + left;
-                out[at..at + len].copy_from_slice(&values[..len]);
+                // Whole registers where they fit: a known length is one instruction.
+                match out[at..].first_chunk_mut::<N>() {
+                    Some(to) if len == N => *to = values,
+                    _ => out[at..at + len].copy_from_slice(&values[..len]),
+                }
             }
         }
     }

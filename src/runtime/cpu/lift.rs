@@ -1,115 +1,211 @@
-//! The lifting of [`crate::signal::fixed`] on lanes: along memory, or carried from strip to strip.
+//! The wavelet packets of [`crate::signal::fixed`] on lanes, with a state that is carried from one
+//! piece of a signal to the next: across a row, or down a column.
 
-use super::lanes::{Isa, Lane, add, shift, sub};
+use super::lanes::Isa;
 use crate::signal::fixed::{ALPHA, BETA, DELTA, GAMMA};
+
+/// Cells by which packets are behind what is pushed.
+pub(super) const DELAY: usize = 4;
 
 /// What one level carries from pair to pair: the last pair, and the steps that wait for the next.
 ///
 /// Pair `n` in gives pair `n - 2` of the bands out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Level<const N: usize> {
-    even: Lane<N>,
-    odd: Lane<N>,
-    d1: Lane<N>,
-    s1: Lane<N>,
-    d2: Lane<N>,
+struct Level<V> {
+    even: V,
+    odd: V,
+    d1: V,
+    s1: V,
+    d2: V,
 }
 
-impl<const N: usize> Level<N> {
-    pub const EMPTY: Self = Self { even: [0; N], odd: [0; N], d1: [0; N], s1: [0; N], d2: [0; N] };
+impl<V: Copy> Level<V> {
+    /// Any values do: what they would give is never read.
+    fn new(v: V) -> Self {
+        Self { even: v, odd: v, d1: v, s1: v, d2: v }
+    }
 
     /// Takes pair `n` of `count` and gives pair `n - 2`; `EDGE` minds the mirrored ends, at which
     /// pairs beyond `count` only flush.
     #[inline(always)]
-    pub fn step<I: Isa<N>, const EDGE: bool>(
+    fn step<I: Isa<N, V = V>, const N: usize, const EDGE: bool>(
         &mut self,
-        even: Lane<N>,
-        odd: Lane<N>,
+        [even, odd]: [V; 2],
         n: isize,
         count: isize,
-    ) -> (Lane<N>, Lane<N>) {
+    ) -> (V, V) {
         let even = if EDGE && n == count { self.even } else { even };
-        let t = add(self.even, even);
-        let d1 = sub(sub(self.odd, t), I::mul(t, ALPHA));
+        let t = I::add(self.even, even);
+        let d1 = I::sub(I::sub(self.odd, t), I::mul(t, I::splat(ALPHA)));
         let d1_before = if EDGE && n == 1 { d1 } else { self.d1 };
-        let s1 = add(self.even, I::mul(add(d1, d1_before), BETA));
+        let s1 = I::add(self.even, I::mul(I::add(d1, d1_before), I::splat(BETA)));
         let s1 = if EDGE && n == count + 1 { self.s1 } else { s1 };
-        let d2 = add(self.d1, I::mul(add(self.s1, s1), GAMMA));
+        let d2 = I::add(self.d1, I::mul(I::add(self.s1, s1), I::splat(GAMMA)));
         let d2_before = if EDGE && n == 2 { d2 } else { self.d2 };
-        let s2 = add(self.s1, I::mul(add(d2, d2_before), DELTA));
+        let s2 = I::add(self.s1, I::mul(I::add(d2, d2_before), I::splat(DELTA)));
         *self = Self { even, odd, d1, s1, d2 };
         (s2, d2)
     }
+
+    /// Takes pairs from number `n` on.
+    #[inline(always)]
+    fn push<I: Isa<N, V = V>, const N: usize, const EDGE: bool>(
+        &mut self,
+        input: &[V],
+        low: &mut [V],
+        high: &mut [V],
+        n: isize,
+        count: isize,
+    ) {
+        // A copy of its own stays in registers from pair to pair.
+        let mut level = *self;
+        let (pairs, _) = input.as_chunks::<2>();
+        for (i, ((pair, low), high)) in pairs.iter().zip(low).zip(high).enumerate() {
+            (*low, *high) = level.step::<I, N, EDGE>(*pair, n + i as isize, count);
+        }
+        *self = level;
+    }
 }
 
-/// One level in place over lanes that stand `stride` apart from `first` on: pairs become low and
-/// high band, each where its even and odd sample was.
-#[inline(always)]
-pub(super) fn walk<I: Isa<N>, const N: usize>(data: &mut [Lane<N>], first: usize, stride: usize) {
-    let pair = 2 * stride;
-    let count = data.len() / pair;
-    if count < 4 {
-        return walk_short::<I, N>(data, first, stride);
+/// Bands on the way from level to level.
+#[derive(Debug)]
+pub(super) struct Between<V> {
+    split: [Vec<V>; 2],
+    /// Behind one that waited.
+    deep: [Vec<V>; 2],
+}
+
+impl<V: Copy> Between<V> {
+    /// For so many cells at most.
+    pub fn new(cells: usize, v: V) -> Self {
+        let split = || vec![v; 4 * cells];
+        let deep = || vec![v; 2 * cells + 1];
+        Self { split: [split(), split()], deep: [deep(), deep()] }
     }
-    let mut level = Level::EMPTY;
-    for n in 0..3 {
-        let at = first + n * pair;
-        let out = level.step::<I, true>(data[at], data[at + stride], n as isize, count as isize);
-        if n == 2 {
-            (data[first], data[first + stride]) = out;
+}
+
+/// Where bands go: band `b` to `count` lanes from `at[b]` on.
+pub(super) struct To<'a, V, const BANDS: usize> {
+    pub lanes: &'a mut [V],
+    pub at: [usize; BANDS],
+}
+
+/// The cells that are pushed: the number of the first, how many, and of how many in all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cells {
+    pub first: isize,
+    pub count: usize,
+    pub all: isize,
+}
+
+impl Cells {
+    /// Whether the ends of the signal are near.
+    pub fn edge(self) -> bool {
+        self.first <= DELAY as isize + 1 || self.first + self.count as isize > self.all
+    }
+}
+
+/// Packets of three levels, eight bands: the state of one signal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packets3<V> {
+    levels: [Level<V>; 7],
+    /// Bands of the second level that wait for their pair.
+    waiting: [V; 4],
+}
+
+impl<V: Copy> Packets3<V> {
+    pub fn new(v: V) -> Self {
+        Self { levels: [Level::new(v); 7], waiting: [v; 4] }
+    }
+
+    /// Takes eight samples a cell and gives those bands, one bit each, that are `read`.
+    #[inline(always)]
+    pub fn push<I: Isa<N, V = V>, const N: usize, const EDGE: bool>(
+        &mut self,
+        input: &[V],
+        cells: Cells,
+        read: u8,
+        between: &mut Between<V>,
+        to: To<'_, V, 8>,
+    ) {
+        let Cells { first, count, all } = cells;
+        let Between { split: [low, high], deep: [first_deep, second_deep] } = between;
+        let (low, high) = (&mut low[..4 * count], &mut high[..4 * count]);
+        self.levels[0].push::<I, N, EDGE>(&input[..8 * count], low, high, 4 * first, 4 * all);
+        for (v1, from) in [&*low, &*high].into_iter().enumerate() {
+            if read & (15 << (4 * v1)) == 0 {
+                continue;
+            }
+            let (low, high) = (&mut first_deep[..2 * count + 1], &mut second_deep[..2 * count + 1]);
+            let (n, all_pairs) = (2 * first - 1, 2 * all);
+            self.levels[1 + v1].push::<I, N, EDGE>(
+                from,
+                &mut low[1..],
+                &mut high[1..],
+                n,
+                all_pairs,
+            );
+            for (v2, from) in [low, high].into_iter().enumerate() {
+                let v = 4 * v1 + 2 * v2;
+                let wait = &mut self.waiting[2 * v1 + v2];
+                from[0] = std::mem::replace(wait, from[2 * count]);
+                if read & (3 << v) == 0 {
+                    continue;
+                }
+                let [low, high] = two(to.lanes, to.at[v], to.at[v + 1], count);
+                self.levels[3 + v / 2].push::<I, N, EDGE>(
+                    &from[..2 * count],
+                    low,
+                    high,
+                    first - 2,
+                    all,
+                );
+            }
         }
     }
-    for n in 3..count {
-        let at = first + n * pair;
-        let out = level.step::<I, false>(data[at], data[at + stride], 0, 0);
-        (data[at - 2 * pair], data[at - 2 * pair + stride]) = out;
-    }
-    for n in count..count + 2 {
-        let out = level.step::<I, true>([0; N], [0; N], n as isize, count as isize);
-        let to = first + (n - 2) * pair;
-        (data[to], data[to + stride]) = out;
-    }
 }
 
-/// [`walk`] over one to three pairs.
-#[inline(always)]
-fn walk_short<I: Isa<N>, const N: usize>(data: &mut [Lane<N>], first: usize, stride: usize) {
-    let pair = 2 * stride;
-    let count = data.len() / pair;
-    let mut level = Level::EMPTY;
-    for n in 0..count + 2 {
-        let at = first + n.min(count - 1) * pair;
-        let (even, odd) = (data[at], data[at + stride]);
-        let out = level.step::<I, true>(even, odd, n as isize, count as isize);
-        if n >= 2 {
-            let to = first + (n - 2) * pair;
-            (data[to], data[to + stride]) = out;
+/// Packets of two levels, four bands: the state of one signal.
+///
+/// They are only three cells behind; push them one cell later.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packets2<V> {
+    levels: [Level<V>; 3],
+}
+
+impl<V: Copy> Packets2<V> {
+    pub fn new(v: V) -> Self {
+        Self { levels: [Level::new(v); 3] }
+    }
+
+    /// Takes four samples a cell and gives those bands, one bit each, that are `read`.
+    #[inline(always)]
+    pub fn push<I: Isa<N, V = V>, const N: usize, const EDGE: bool>(
+        &mut self,
+        input: &[V],
+        cells: Cells,
+        read: u8,
+        between: &mut Between<V>,
+        to: To<'_, V, 4>,
+    ) {
+        let Cells { first, count, all } = cells;
+        let [low, high] = &mut between.split;
+        let (low, high) = (&mut low[..2 * count], &mut high[..2 * count]);
+        self.levels[0].push::<I, N, EDGE>(&input[..4 * count], low, high, 2 * first, 2 * all);
+        for (v1, from) in [&*low, &*high].into_iter().enumerate() {
+            let v = 2 * v1;
+            if read & (3 << v) == 0 {
+                continue;
+            }
+            let [low, high] = two(to.lanes, to.at[v], to.at[v + 1], count);
+            self.levels[1 + v1].push::<I, N, EDGE>(from, low, high, first - 1, all);
         }
     }
 }
 
-/// The 5/3 low band of lanes side by side, into the first half of them.
+/// Two runs of lanes: of the low band and of the high one, which stands behind it wherever they go.
 #[inline(always)]
-pub(super) fn halve<const N: usize>(data: &mut [Lane<N>]) {
-    let count = data.len() / 2;
-    let mut before: Option<Lane<N>> = None;
-    for k in 0..count {
-        let (even, odd) = (data[2 * k], data[2 * k + 1]);
-        let next = if k + 1 < count { data[2 * k + 2] } else { even };
-        let d = detail(even, odd, next);
-        data[k] = smooth(even, before.unwrap_or(d), d);
-        before = Some(d);
-    }
-}
-
-/// What the 5/3 wavelet does not predict of an odd sample.
-#[inline(always)]
-pub(super) fn detail<const N: usize>(even: Lane<N>, odd: Lane<N>, next: Lane<N>) -> Lane<N> {
-    sub(odd, shift(add(even, next), 1))
-}
-
-/// An even sample and a share of the details beside it.
-#[inline(always)]
-pub(super) fn smooth<const N: usize>(even: Lane<N>, before: Lane<N>, after: Lane<N>) -> Lane<N> {
-    add(even, shift(add(add(before, after), [2; N]), 2))
+fn two<V>(lanes: &mut [V], low: usize, high: usize, count: usize) -> [&mut [V]; 2] {
+    let (a, b) = lanes.split_at_mut(high);
+    [&mut a[low..low + count], &mut b[..count]]
 }

@@ -10,12 +10,12 @@ mod lift;
 mod pixels;
 mod plan;
 
-use self::encode::{Job, Scratch};
+use self::encode::{Job, Out, Scratch, encode};
 #[cfg(target_arch = "aarch64")]
 use self::lanes::Neon;
-use self::lanes::Portable;
 #[cfg(target_arch = "x86_64")]
 use self::lanes::{Avx2, Avx512, Ssse3};
+use self::lanes::{Isa, Portable};
 use self::pixels::Pixels;
 use self::plan::Plan;
 use crate::codec::fixed::CELL;
@@ -82,15 +82,21 @@ pub(super) struct FixedEncoder {
     memory: Memory,
 }
 
-/// The memory of each thread, by the width of registers.
+/// The memory of each thread, by the instruction set.
 #[derive(Debug)]
 enum Memory {
-    Lanes8(Simd, Vec<Scratch<8>>),
+    Portable(Threads<Portable, 8>),
     #[cfg(target_arch = "x86_64")]
-    Lanes16(Vec<Scratch<16>>),
+    Ssse3(Threads<Ssse3, 8>),
     #[cfg(target_arch = "x86_64")]
-    Lanes32(Vec<Scratch<32>>),
+    Avx2(Threads<Avx2, 16>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Threads<Avx512, 32>),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Threads<Neon, 8>),
 }
+
+type Threads<I, const N: usize> = Vec<Scratch<<I as Isa<N>>::V, N>>;
 
 impl FixedEncoder {
     pub fn new(bundle: &Bundle, channels: usize, quality: Quality, simd: Simd) -> Self {
@@ -98,10 +104,14 @@ impl FixedEncoder {
         let simd = if Simd::all().contains(&simd) { simd } else { Simd::Portable };
         let memory = match simd {
             #[cfg(target_arch = "x86_64")]
-            Simd::Avx2 => Memory::Lanes16(Vec::new()),
+            Simd::Ssse3 => Memory::Ssse3(Vec::new()),
             #[cfg(target_arch = "x86_64")]
-            Simd::Avx512 => Memory::Lanes32(Vec::new()),
-            narrow => Memory::Lanes8(narrow, Vec::new()),
+            Simd::Avx2 => Memory::Avx2(Vec::new()),
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => Memory::Avx512(Vec::new()),
+            #[cfg(target_arch = "aarch64")]
+            Simd::Neon => Memory::Neon(Vec::new()),
+            _ => Memory::Portable(Vec::new()),
         };
         Self { plan: Plan::new(bundle, channels, quality), memory }
     }
@@ -117,50 +127,57 @@ impl FixedEncoder {
         if height == 0 || width == 0 {
             return;
         }
+        let pixels = Pixels::of(frame);
         let threads = threads.clamp(1, height);
-        // Rows of a job by itself: channels lie apart, so each job takes its part of every one.
-        let bounds: Vec<usize> = (0..=threads).map(|k| k * height / threads).collect();
-        let mut jobs: Vec<Job<'_>> = bounds
-            .windows(2)
-            .map(|w| Job { pixels: Pixels::of(frame), extent, rows: w[0]..w[1], out: Vec::new() })
+        if threads == 1 {
+            let job =
+                Job { pixels, extent, rows: 0..height, out: Out::All(values, height * width) };
+            return self.run(&mut [job]);
+        }
+        // Channels lie apart, so each job takes its rows of every one.
+        let mut jobs: Vec<Job<'_>> = (0..threads)
+            .map(|k| k * height / threads..(k + 1) * height / threads)
+            .map(|rows| Job { pixels, extent, rows, out: Out::Parts(Vec::new()) })
             .collect();
         for mut channel in values.chunks_exact_mut(height * width) {
             for job in &mut jobs {
                 let (part, rest) = channel.split_at_mut(job.rows.len() * width);
-                job.out.push(part);
+                if let Out::Parts(parts) = &mut job.out {
+                    parts.push(part);
+                }
                 channel = rest;
             }
         }
+        self.run(&mut jobs);
+    }
+
+    fn run(&mut self, jobs: &mut [Job<'_>]) {
         let plan = &self.plan;
         match &mut self.memory {
-            Memory::Lanes8(simd, scratch) => {
-                let run: Kernel<8> = match simd {
-                    #[cfg(target_arch = "x86_64")]
-                    Simd::Ssse3 => run::ssse3,
-                    #[cfg(target_arch = "aarch64")]
-                    Simd::Neon => run::neon,
-                    _ => encode::encode::<Portable, 8>,
-                };
-                each(plan, scratch, &mut jobs, run);
-            }
+            Memory::Portable(s) => each::<Portable, 8>(plan, s, jobs, encode::<Portable, 8>),
             #[cfg(target_arch = "x86_64")]
-            Memory::Lanes16(scratch) => each(plan, scratch, &mut jobs, run::avx2),
+            Memory::Ssse3(s) => each::<Ssse3, 8>(plan, s, jobs, run::ssse3),
             #[cfg(target_arch = "x86_64")]
-            Memory::Lanes32(scratch) => each(plan, scratch, &mut jobs, run::avx512),
+            Memory::Avx2(s) => each::<Avx2, 16>(plan, s, jobs, run::avx2),
+            #[cfg(target_arch = "x86_64")]
+            Memory::Avx512(s) => each::<Avx512, 32>(plan, s, jobs, run::avx512),
+            #[cfg(target_arch = "aarch64")]
+            Memory::Neon(s) => each::<Neon, 8>(plan, s, jobs, run::neon),
         }
     }
 }
 
-type Kernel<const N: usize> = fn(&Plan, &mut Scratch<N>, &mut Job<'_>);
-
 /// Runs every job, the first on this thread and each other on one of its own.
-fn each<const N: usize>(
+fn each<I: Isa<N>, const N: usize>(
     plan: &Plan,
-    scratch: &mut Vec<Scratch<N>>,
+    scratch: &mut Threads<I, N>,
     jobs: &mut [Job<'_>],
-    kernel: Kernel<N>,
+    kernel: fn(&Plan, &mut Scratch<I::V, N>, &mut Job<'_>),
 ) {
-    scratch.resize_with(jobs.len().max(scratch.len()), Scratch::default);
+    scratch.resize_with(jobs.len().max(scratch.len()), Scratch::new::<I>);
+    if let [job] = jobs {
+        return kernel(plan, &mut scratch[0], job);
+    }
     std::thread::scope(|scope| {
         let mut pairs = jobs.iter_mut().zip(scratch.iter_mut());
         let own = pairs.next();
@@ -180,27 +197,29 @@ mod run {
     use super::Neon;
     #[cfg(target_arch = "x86_64")]
     use super::{Avx2, Avx512, Ssse3};
-    use super::{Job, Plan, Scratch, encode::encode};
+    use super::{Isa, Job, Plan, Scratch, encode};
 
     macro_rules! compiled {
-        ($name:ident, $inner:ident, $isa:ident, $lanes:literal, $features:literal) => {
-            pub(super) fn $name(plan: &Plan, scratch: &mut Scratch<$lanes>, job: &mut Job<'_>) {
+        ($name:ident, $isa:ident, $lanes:literal, $features:literal) => {
+            pub(super) fn $name(plan: &Plan, s: &mut Memory<$isa, $lanes>, job: &mut Job<'_>) {
                 #[target_feature(enable = $features)]
-                fn $inner(plan: &Plan, scratch: &mut Scratch<$lanes>, job: &mut Job<'_>) {
-                    encode::<$isa, $lanes>(plan, scratch, job);
+                fn inner(plan: &Plan, s: &mut Memory<$isa, $lanes>, job: &mut Job<'_>) {
+                    encode::<$isa, $lanes>(plan, s, job);
                 }
                 // SAFETY: `FixedEncoder::new` chose this kernel because the machine has its features.
-                unsafe { $inner(plan, scratch, job) }
+                unsafe { inner(plan, s, job) }
             }
         };
     }
 
+    type Memory<I, const N: usize> = Scratch<<I as Isa<N>>::V, N>;
+
     #[cfg(target_arch = "x86_64")]
-    compiled!(ssse3, inner, Ssse3, 8, "ssse3");
+    compiled!(ssse3, Ssse3, 8, "ssse3");
     #[cfg(target_arch = "x86_64")]
-    compiled!(avx2, inner, Avx2, 16, "avx2");
+    compiled!(avx2, Avx2, 16, "avx2");
     #[cfg(target_arch = "x86_64")]
-    compiled!(avx512, inner, Avx512, 32, "avx512bw,avx512vl");
+    compiled!(avx512, Avx512, 32, "avx512bw,avx512vl");
     #[cfg(target_arch = "aarch64")]
-    compiled!(neon, inner, Neon, 8, "neon");
+    compiled!(neon, Neon, 8, "neon");
 }

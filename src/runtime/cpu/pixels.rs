@@ -1,10 +1,15 @@
-//! Pixels of a frame to its planes: the sum of the colours and, for colour codecs, two opponents.
+//! Pixels of a frame to its planes: the sum of the colours and two opponents of half size.
 
-use std::ops::Range;
-
-use crate::codec::fixed::{self, CENTRE};
+use super::lanes::Isa;
+use crate::codec::fixed::{self, CELL, CENTRE};
 use crate::codec::{Frame, Samples};
-use crate::signal::mirror;
+use crate::signal::{cells, mirror};
+
+/// Bytes of the pixels that the widest registers take at once.
+pub(super) const MOST: usize = 192;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// The pixels of a frame, by how they lie in memory.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +22,21 @@ pub(super) enum Pixels<'a> {
     Other { samples: &'a Samples, channels: usize },
 }
 
+/// Planes of `2 N` columns of two rows.
+pub(super) struct Quads<V> {
+    /// The sum, row by row.
+    pub sum: [[V; 2]; 2],
+    /// Opponents, one value for four pixels.
+    pub opponents: [V; 2],
+}
+
+/// Planes of `2 N` pixels.
+struct Row<V> {
+    sum: [V; 2],
+    /// Opponents, not yet halved: 1 to a level of bytes, 8 of others.
+    opponents: [[V; 2]; 2],
+}
+
 impl<'a> Pixels<'a> {
     pub fn of(frame: &'a Frame) -> Self {
         match (&frame.samples, frame.channels) {
@@ -26,92 +46,129 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// Planes of some columns of a row of `width` pixels, mirrored beyond it. Opponents that are
-    /// not wanted are empty.
+    /// Planes of two rows of `width` pixels from column `left` on, mirrored beyond the last one.
     #[inline(always)]
-    pub fn planes(
+    pub fn quads<I: Isa<N>, const N: usize>(
         &self,
-        row: usize,
-        columns: Range<usize>,
+        (upper, lower): (usize, usize),
+        left: usize,
         width: usize,
-        sum: &mut [i16],
-        a: &mut [i16],
-        b: &mut [i16],
-    ) {
-        let left = columns.start;
-        let inside = columns.start.min(width)..columns.end.min(width);
-        let first = row * width;
+        padded: &mut [u8; MOST],
+    ) -> Quads<I::V> {
+        let upper = self.row::<I, N>(upper * width, left, width, padded);
+        let lower = self.row::<I, N>(lower * width, left, width, padded);
+        let mut opponents = [I::splat(0); 2];
+        for (p, to) in opponents.iter_mut().enumerate() {
+            let (a, b) = (upper.opponents[p], lower.opponents[p]);
+            let sums = I::pairs(I::add(a[0], b[0]), I::add(a[1], b[1]));
+            *to = match self {
+                Self::Other { .. } => I::shift(I::add(sums, I::splat(2)), 2),
+                _ => I::add(sums, sums),
+            };
+        }
+        Quads { sum: [upper.sum, lower.sum], opponents }
+    }
+
+    #[inline(always)]
+    fn row<I: Isa<N>, const N: usize>(
+        &self,
+        first: usize,
+        left: usize,
+        width: usize,
+        padded: &mut [u8; MOST],
+    ) -> Row<I::V> {
+        let nothing = [I::splat(0); 2];
+        let mut out = Row { sum: nothing, opponents: [nothing; 2] };
         match *self {
             Self::Rgb8(pixels) => {
-                let pixels = &pixels[3 * (first + inside.start)..3 * (first + inside.end)];
-                let (pixels, _) = pixels.as_chunks::<3>();
-                // Byte by byte and by index: this is the form that becomes shuffles of registers.
-                let count = pixels.len();
-                let wide = |v: u8| i16::from(v);
-                if a.is_empty() {
-                    for (sum, p) in sum[..count].iter_mut().zip(pixels) {
-                        *sum = (wide(p[0]) + wide(p[1]) + wide(p[2])) * 8 - CENTRE;
-                    }
-                } else {
-                    let (sum, a, b) = (&mut sum[..count], &mut a[..count], &mut b[..count]);
-                    for (i, p) in pixels.iter().enumerate() {
-                        let (red, green, blue) = (wide(p[0]), wide(p[1]), wide(p[2]));
-                        sum[i] = (red + green + blue) * 8 - CENTRE;
-                        a[i] = (red - blue) * 8;
-                        b[i] = (2 * green - red - blue) * 8;
-                    }
+                let pixels = piece::<3>(pixels, first, left, width, 2 * N, padded);
+                for (k, [red, green, blue]) in I::part(pixels).into_iter().enumerate() {
+                    let both = I::add(red, blue);
+                    let all = I::add(both, green);
+                    let twice = I::add(all, all);
+                    let fourfold = I::add(twice, twice);
+                    out.sum[k] = I::add(fourfold, I::sub(fourfold, I::splat(CENTRE)));
+                    out.opponents[0][k] = I::sub(red, blue);
+                    out.opponents[1][k] = I::sub(I::add(green, green), both);
                 }
             }
             Self::Gray8(pixels) => {
-                for (sum, &p) in
-                    sum.iter_mut().zip(&pixels[first + inside.start..first + inside.end])
-                {
-                    *sum = i16::from(p) * 24 - CENTRE;
-                }
-                a.fill(0);
-                b.fill(0);
-            }
-            Self::Other { .. } => {
-                for x in inside.clone() {
-                    let [red, green, blue] = self.pixel(first + x);
-                    sum[x - left] = red + green + blue - CENTRE;
-                    if !a.is_empty() {
-                        a[x - left] = red - blue;
-                        b[x - left] = 2 * green - red - blue;
+                let pixels = piece::<1>(pixels, first, left, width, 2 * N, padded);
+                for (sum, pixels) in out.sum.iter_mut().zip(pixels.chunks_exact(N)) {
+                    let mut values = [0; N];
+                    for (value, &p) in values.iter_mut().zip(pixels) {
+                        *value = i16::from(p) * 24 - CENTRE;
                     }
+                    *sum = I::of(values);
                 }
             }
-        }
-        for x in inside.end..columns.end {
-            let (to, from) = (x - left, mirror(x, width));
-            // A tile that begins near the edge or beyond it may have to look back out of itself.
-            let [red, green, blue] = match from >= left {
-                true => {
-                    sum[to] = sum[from - left];
-                    if !a.is_empty() {
-                        (a[to], b[to]) = (a[from - left], b[from - left]);
-                    }
-                    continue;
-                }
-                false => self.pixel(first + from),
-            };
-            sum[to] = red + green + blue - CENTRE;
-            if !a.is_empty() {
-                (a[to], b[to]) = (red - blue, 2 * green - red - blue);
-            }
-        }
-    }
-
-    /// Red, green and blue of one pixel, 8 to a level.
-    #[inline(always)]
-    fn pixel(&self, at: usize) -> [i16; 3] {
-        match *self {
-            Self::Rgb8(v) => [v[3 * at], v[3 * at + 1], v[3 * at + 2]].map(|x| i16::from(x) * 8),
-            Self::Gray8(v) => [i16::from(v[at]) * 8; 3],
             Self::Other { samples, channels } => {
                 let last = channels - 1;
-                [0, 1, 2].map(|c| fixed::value(samples, at * channels + last.min(c)))
+                for k in 0..2 {
+                    let (mut sum, mut a, mut b) = ([0; N], [0; N], [0; N]);
+                    for (i, ((sum, a), b)) in sum.iter_mut().zip(&mut a).zip(&mut b).enumerate() {
+                        let at = (first + mirror(left + k * N + i, width)) * channels;
+                        let red = fixed::value(samples, at);
+                        let green = fixed::value(samples, at + last.min(1));
+                        let blue = fixed::value(samples, at + last.min(2));
+                        *sum = red + green + blue - CENTRE;
+                        (*a, *b) = (red - blue, 2 * green - red - blue);
+                    }
+                    out.sum[k] = I::of(sum);
+                    (out.opponents[0][k], out.opponents[1][k]) = (I::of(a), I::of(b));
+                }
             }
         }
+        out
+    }
+}
+
+/// `count` pixels of `C` bytes of the row of `width` pixels that begins at pixel `first`, as they
+/// are or mirrored into `padded`.
+#[inline(always)]
+fn piece<'a, const C: usize>(
+    pixels: &'a [u8],
+    first: usize,
+    left: usize,
+    width: usize,
+    count: usize,
+    padded: &'a mut [u8; MOST],
+) -> &'a [u8] {
+    let from = C * (first + left);
+    if left + count <= width {
+        // Rows lie too far apart for the processor to see where a strip goes on.
+        let ahead = from + C * CELL * count / 2;
+        for line in 0..(C * count).div_ceil(LINE) {
+            fetch(pixels, ahead + line * LINE);
+        }
+        return &pixels[from..][..C * count];
+    }
+    mirrored::<C>(&pixels[C * first..][..C * width], left, width, &mut padded[..C * count]);
+    &padded[..C * count]
+}
+
+/// Asks for the cache line of a byte that will soon be read.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn fetch(pixels: &[u8], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(byte) = pixels.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint; every x86-64 has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (pixels, at);
+}
+
+#[inline(never)]
+fn mirrored<const C: usize>(row: &[u8], left: usize, width: usize, to: &mut [u8]) {
+    let there = (C * width.saturating_sub(left)).min(to.len());
+    let (inside, beyond) = to.split_at_mut(there);
+    inside.copy_from_slice(&row[row.len().min(C * left)..][..there]);
+    // Columns of the last cell; beyond it nothing is read.
+    let columns = left.max(width)..cells(width, CELL) * CELL;
+    for (x, to) in columns.zip(beyond.chunks_exact_mut(C)) {
+        to.copy_from_slice(&row[C * mirror(x, width)..][..C]);
     }
 }

@@ -1,6 +1,6 @@
 //! What an encoder of the first channels of a bundle must compute, decided once.
 
-use crate::codec::fixed::{self, BANDS, Divisor, HALF_BANDS, LEVELS};
+use crate::codec::fixed::{self, BANDS, CELL, Divisor, HALF_BANDS, LEVELS};
 use crate::codec::{Bundle, Quality};
 
 /// A channel: where it starts, what it adds up, how it is divided.
@@ -17,11 +17,13 @@ pub(super) struct Row {
 pub(super) struct Plan {
     pub inputs: usize,
     pub rows: Vec<Row>,
-    /// For each place in a cell of transformed rows, the bands down its columns that are read, one
-    /// bit each.
-    pub sum: [u8; 8],
+    /// For each band of the rows of the sum, the bands of its columns that are read, one bit each.
+    pub sum: [u8; CELL],
     /// The same for both opponents.
-    pub half: [[u8; 4]; 2],
+    pub half: [[u8; 2]; CELL / 2],
+    /// The bands of the rows that are read at all.
+    pub sum_across: u8,
+    pub half_across: u8,
 }
 
 impl Plan {
@@ -39,20 +41,26 @@ impl Plan {
             .collect();
         let mut read = vec![false; bundle.inner()];
         rows.iter().flat_map(|r| &r.terms).for_each(|&(k, _)| read[usize::from(k)] = true);
-        let mut plan = Self { inputs: bundle.inputs, rows, sum: [0; 8], half: [[0; 4]; 2] };
-        for place in 0..8 {
-            for down in (0..8).filter(|&d| read[sum_band(place, d)]) {
-                plan.sum[place] |= 1 << down;
-            }
+        let bits = |first: usize, levels: u32, across: usize| {
+            let there = |down: &usize| read[first + fixed::band(levels, across, *down)];
+            (0..1 << levels).filter(there).fold(0, |bits, down| bits | 1 << down)
+        };
+        let sum = [0, 1, 2, 3, 4, 5, 6, 7].map(|across| bits(0, LEVELS, across));
+        let half = [0, 1, 2, 3].map(|across| match bundle.inputs {
+            3 => [BANDS, BANDS + HALF_BANDS].map(|first| bits(first, LEVELS - 1, across)),
+            _ => [0; 2],
+        });
+        let any = |reads: &[bool]| {
+            reads.iter().enumerate().fold(0, |bits, (k, &read)| bits | u8::from(read) << k)
+        };
+        Self {
+            inputs: bundle.inputs,
+            rows,
+            sum,
+            half,
+            sum_across: any(&sum.map(|bits| bits != 0)),
+            half_across: any(&half.map(|bits| bits != [0; 2])),
         }
-        if bundle.inputs == 3 {
-            for (plane, place) in [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3)] {
-                for down in (0..4).filter(|&d| read[half_band(plane, place, d)]) {
-                    plan.half[plane][place] |= 1 << down;
-                }
-            }
-        }
-        plan
     }
 
     /// Changes what reals are divided by.
@@ -61,28 +69,4 @@ impl Plan {
             row.divisor = Divisor::new(step, quality);
         }
     }
-
-    /// Whether a band of the sum is read whose place in its cell is `first` under `mask`.
-    pub fn sum_reads(&self, first: usize, mask: usize) -> bool {
-        (0..8).any(|p| p & mask == first && self.sum[p] != 0)
-    }
-
-    /// The same for the opponents, which are transformed together.
-    pub fn half_reads(&self, first: usize, mask: usize) -> bool {
-        (0..4).any(|p| p & mask == first && (self.half[0][p] | self.half[1][p]) != 0)
-    }
-}
-
-/// Band of the sum at a place in the cell of a row and `down` its columns.
-///
-/// Rows are transformed in place, so that the first split is the lowest bit of the place.
-pub(super) fn sum_band(place: usize, down: usize) -> usize {
-    let across = (place & 1) << 2 | place & 2 | place >> 2;
-    fixed::band(LEVELS, across, down)
-}
-
-/// The same for an opponent.
-pub(super) fn half_band(plane: usize, place: usize, down: usize) -> usize {
-    let across = (place & 1) << 1 | place >> 1;
-    BANDS + plane * HALF_BANDS + fixed::band(LEVELS - 1, across, down)
 }
