@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::{Noise, fixed_bundle, picture};
 use proptest::prelude::*;
-use tamis::codec::{Bundle, Frame, Layout, Quality, Samples, plain};
+use tamis::codec::{Bundle, Frame, Latent, Layout, Quality, Samples, plain};
 use tamis::runtime::{Decoder, Encoder, Simd};
 
 fn check(bundle: &Arc<Bundle>, frame: &Frame, quality: Quality, threads: usize) {
@@ -95,22 +95,69 @@ fn other_samples_are_the_same_everywhere() {
     }
 }
 
+fn check_decoder(bundle: &Arc<Bundle>, latent: &Latent, channels: usize) {
+    let truth = plain::decode(bundle, latent, channels).unwrap();
+    for simd in Simd::all() {
+        let mut decoder = Decoder::new(bundle.clone(), channels);
+        decoder.set_simd(simd);
+        // Memory that was used before must not show.
+        let other = plain::encode(
+            bundle,
+            &noise_frame(40, 333, 5, bundle.inputs),
+            bundle.channels(),
+            Quality::MAX,
+        );
+        decoder.push(&other.unwrap(), truth.layout).unwrap();
+        let fast = decoder.push(latent, truth.layout).unwrap();
+        let (Samples::U8(a), Samples::U8(b)) = (&fast.samples, &truth.samples) else { panic!() };
+        let at = a.iter().zip(b).position(|(a, b)| a != b);
+        assert_eq!(at, None, "{} of {:?}, {channels} channels", simd.name(), latent.extent);
+        assert_eq!(fast.extent, truth.extent);
+    }
+}
+
 #[test]
-fn strips_decode_to_the_whole_picture() {
-    for (bundle, layout) in
-        [(fixed_bundle(3, 24, 5), Layout::Rgb), (fixed_bundle(1, 16, 6), Layout::Gray)]
-    {
-        for (h, w) in [(1, 1), (128, 8), (129, 40), (300, 33), (520, 17)] {
+fn any_size_decodes_the_same_everywhere() {
+    for bundle in [fixed_bundle(3, 24, 5), fixed_bundle(1, 16, 6)] {
+        for (h, w) in
+            [(1, 1), (1, 300), (128, 8), (129, 40), (33, 300), (520, 17), (65, 257), (40, 256)]
+        {
             let frame = noise_frame(h, w, 8, bundle.inputs);
             let n = bundle.channels();
             let latent = plain::encode(&bundle, &frame, n, Quality::DEFAULT).unwrap();
             for channels in [n, 5] {
-                let strips = Decoder::new(bundle.clone(), channels).push(&latent, layout).unwrap();
-                let whole = plain::decode(&bundle, &latent, channels).unwrap();
-                assert_eq!(strips, whole, "{h}x{w}, {channels} channels");
+                check_decoder(&bundle, &latent, channels);
             }
         }
     }
+}
+
+#[test]
+fn any_integers_decode_the_same_everywhere() {
+    let bundle = fixed_bundle(3, 24, 12);
+    let frame = noise_frame(70, 150, 2, 3);
+    let mut noise = Noise(4);
+    for quality in [1, 50, 100] {
+        let quality = Quality::new(quality).unwrap();
+        let mut latent = plain::encode(&bundle, &frame, 24, quality).unwrap();
+        latent.values.fill_with(|| ((noise.next() - 0.5) * 65536.0) as i16);
+        check_decoder(&bundle, &latent, 24);
+    }
+}
+
+#[test]
+fn gray_of_a_colour_codec_is_the_sum_alone() {
+    let bundle = fixed_bundle(3, 24, 13);
+    let latent = plain::encode(&bundle, &noise_frame(50, 70, 3, 1), 24, Quality::MAX).unwrap();
+    let mut all = Vec::new();
+    for simd in Simd::all() {
+        let mut decoder = Decoder::new(bundle.clone(), 24);
+        decoder.set_simd(simd);
+        let frame = decoder.push(&latent, Layout::Gray).unwrap();
+        assert_eq!((frame.channels, &frame.extent[..]), (1, &[50, 70][..]));
+        all.push(frame);
+    }
+    assert!(all.windows(2).all(|w| w[0] == w[1]));
 }
 
 proptest! {
@@ -121,6 +168,9 @@ proptest! {
         h in 1usize..180, w in 1usize..300, seed: u64, threads in 1usize..6, quality in 1u8..=100,
     ) {
         let bundle = fixed_bundle(3, 12, seed);
-        check(&bundle, &picture(h, w, seed), Quality::new(quality).unwrap(), threads);
+        let quality = Quality::new(quality).unwrap();
+        check(&bundle, &picture(h, w, seed), quality, threads);
+        let latent = plain::encode(&bundle, &picture(h, w, seed), 12, quality).unwrap();
+        check_decoder(&bundle, &latent, 12);
     }
 }

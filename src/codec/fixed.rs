@@ -11,12 +11,9 @@
 //! machine, whatever its lanes. "Reals" are whole numbers here. Units: 24 to an 8-bit level of gray,
 //! times 1.2301 for each level of the transform and axis at DC.
 
-use std::ops::Range;
-
 use super::bundle::Bundle;
 use super::frame::{Frame, Samples};
 use super::latent::Latent;
-use super::plain::margin;
 use super::quality::Quality;
 use crate::signal::fixed::{double, halve, mul};
 use crate::signal::{Ends, PacketTransform, cells, mirror};
@@ -206,27 +203,16 @@ pub(crate) fn dequantize(value: i16, step: f32) -> i16 {
     (f32::from(value) * step).round_ties_even() as i16
 }
 
-/// 8-bit samples of some rows of cells of a picture: colours, or the gray of them.
-///
-/// Rows are the same, bit for bit, whichever range they are asked for in.
-pub(crate) fn decode_rows(
-    bundle: &Bundle,
-    latent: &Latent,
-    rows: Range<usize>,
-    channels: usize,
-    gray: bool,
-) -> Vec<u8> {
-    let around = margin(Ends::Mirror, &rows, latent.grid[0]);
-    let wide = latent.grid[1];
-    let (cells, width) = (around.len() * wide, wide * CELL);
+/// 8-bit samples of a picture: colours, or the gray of them.
+pub(crate) fn decode(bundle: &Bundle, latent: &Latent, channels: usize, gray: bool) -> Vec<u8> {
+    let (cells, width) = (latent.cells(), latent.grid[1] * CELL);
     if cells == 0 {
         return Vec::new();
     }
     let mut reals = Vec::with_capacity(channels * cells);
     for c in 0..channels {
         let step = bundle.steps[c] * latent.quality.factor();
-        let values = &latent.channel(c)[around.start * wide..around.end * wide];
-        reals.extend(values.iter().map(|&q| dequantize(q, step)));
+        reals.extend(latent.channel(c).iter().map(|&q| dequantize(q, step)));
     }
     let mut bands = vec![0; bundle.inner() * cells];
     for (k, out) in bands.chunks_exact_mut(cells).enumerate() {
@@ -244,10 +230,9 @@ pub(crate) fn decode_rows(
         .chunks_exact(HALF_BANDS * cells)
         .map(|bands| plane(bands, width, true))
         .collect();
-    let top = around.start * CELL;
-    let mut out = Vec::new();
-    for y in rows.start * CELL..(rows.end * CELL).min(latent.extent[0]) {
-        for at in ((y - top) * width..).take(latent.extent[1]) {
+    let mut out = Vec::with_capacity(latent.extent[0] * latent.extent[1] * opponents.len().max(1));
+    for y in 0..latent.extent[0] {
+        for at in (y * width..).take(latent.extent[1]) {
             match &opponents[..] {
                 [a, b] => out.extend(colours(sum[at], a[at], b[at])),
                 _ => out.push(gray_of(sum[at])),
@@ -257,9 +242,16 @@ pub(crate) fn decode_rows(
     out
 }
 
+/// A third, a half and a sixth, in 1/32768.
+pub(crate) const THIRD: i16 = 10923;
+pub(crate) const HALF: i16 = 16384;
+pub(crate) const SIXTH: i16 = 5461;
+/// A third of mid-gray, and half a level for the rounding.
+pub(crate) const MIDDLE: i16 = CENTRE / 3 + 4;
+
 /// A third of the sum, 8 to a level, and half a level for the rounding.
 fn third(sum: i16) -> i16 {
-    mul(sum, 10923).saturating_add(CENTRE / 3 + 4)
+    mul(sum, THIRD).saturating_add(MIDDLE)
 }
 
 fn gray_of(sum: i16) -> u8 {
@@ -268,7 +260,7 @@ fn gray_of(sum: i16) -> u8 {
 
 /// Red, green and blue of a sum and its opponents.
 fn colours(sum: i16, a: i16, b: i16) -> [u8; 3] {
-    let (third, a, b) = (third(sum), mul(a, 16384), mul(b, 5461));
+    let (third, a, b) = (third(sum), mul(a, HALF), mul(b, SIXTH));
     let rb = third.saturating_sub(b);
     [rb.saturating_add(a), third.saturating_add(b).saturating_add(b), rb.saturating_sub(a)]
         .map(|c| (c >> 3).clamp(0, 255) as u8)

@@ -90,7 +90,7 @@ pub fn decode(bundle: &Bundle, latent: &Latent, channels: usize) -> Result<Frame
     match bundle.kind {
         Kind::Image if bundle.arithmetic == Arithmetic::Fixed => {
             let gray = bundle.inputs == 1;
-            let samples = fixed::decode_rows(bundle, latent, 0..latent.grid[0], channels, gray);
+            let samples = fixed::decode(bundle, latent, channels, gray);
             let layout = if gray { Layout::Gray } else { Layout::Rgb };
             Frame::new(layout, bundle.inputs, latent.extent.clone(), Samples::U8(samples))
         }
@@ -201,7 +201,7 @@ pub fn decode_rows(
 }
 
 /// Rows of cells that some rows depend on, themselves among them.
-pub(super) fn margin(ends: Ends, rows: &Range<usize>, height: usize) -> Range<usize> {
+fn margin(ends: Ends, rows: &Range<usize>, height: usize) -> Range<usize> {
     match ends {
         Ends::Periodic => 0..height,
         Ends::Mirror => rows.start.saturating_sub(MARGIN)..(rows.end + MARGIN).min(height),

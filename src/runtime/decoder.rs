@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::cpu::{FixedDecoder, Simd};
 use crate::codec::{
-    Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, fixed, plain,
+    Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, plain,
 };
 use crate::error::{Error, Result};
 use crate::signal::{Ends, Synthesis};
@@ -19,6 +20,8 @@ const FILL: u64 = 1 << 25;
 pub struct Decoder {
     bundle: Arc<Bundle>,
     channels: usize,
+    simd: Simd,
+    fixed: Option<FixedDecoder>,
     sound: Option<Sound>,
     fill: u64,
     filled: u64,
@@ -40,7 +43,24 @@ struct Sound {
 impl Decoder {
     /// A decoder that reads the first `channels` channels of each latent.
     pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
-        Self { bundle, channels, sound: None, fill: FILL, filled: 0, left_out: 0 }
+        let simd = Simd::best();
+        Self {
+            bundle,
+            channels,
+            simd,
+            fixed: None,
+            sound: None,
+            fill: FILL,
+            filled: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Chooses the instruction set of fixed-point pictures; the widest at first. Samples do not
+    /// depend on it, and one that the machine lacks becomes [`Simd::Portable`].
+    pub fn set_simd(&mut self, simd: Simd) {
+        self.simd = simd;
+        self.fixed = None;
     }
 
     /// Values of silence that gaps may still be filled with.
@@ -92,36 +112,49 @@ impl Decoder {
         sound.emit(rest).map(Some)
     }
 
-    fn picture(&self, latent: &Latent, layout: Layout) -> Result<Frame> {
+    fn picture(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {
         let b = &self.bundle;
         let channels = self.channels.min(latent.channels);
+        let gray = layout == Layout::Gray || b.inputs == 1;
+        let (layout, inputs) = if gray { (Layout::Gray, 1) } else { (Layout::Rgb, b.inputs) };
+        let mut samples = vec![0; latent.extent[0] * latent.extent[1] * inputs];
+        match b.arithmetic {
+            Arithmetic::Fixed => {
+                let simd = self.simd;
+                // A latent with fewer channels is rare, and costs a new plan.
+                let fixed = match self.fixed.take() {
+                    Some(fixed) if fixed.channels() == channels => fixed,
+                    _ => FixedDecoder::new(b, channels, simd),
+                };
+                self.fixed.insert(fixed).decode(b, latent, gray, &mut samples);
+            }
+            Arithmetic::Float => self.float(latent, channels, gray, &mut samples),
+        }
+        Frame::new(layout, inputs, latent.extent.clone(), Samples::U8(samples))
+    }
+
+    fn float(&self, latent: &Latent, channels: usize, gray: bool, samples: &mut [u8]) {
+        let b = &self.bundle;
         let (height, width) = (latent.extent[0], latent.extent[1]);
         let strip = if b.ends == Ends::Periodic { latent.grid[0].max(1) } else { STRIP };
-        let gray = layout == Layout::Gray && b.inputs == 3;
-        let mut samples = Vec::with_capacity(height * width * if gray { 1 } else { b.inputs });
+        let mut rest = samples;
         for top in (0..latent.grid[0]).step_by(strip) {
             let rows = top..(top + strip).min(latent.grid[0]);
-            if b.arithmetic == Arithmetic::Fixed {
-                let gray = gray || b.inputs == 1;
-                samples.extend(fixed::decode_rows(b, latent, rows, channels, gray));
-                continue;
-            }
             let lines = (rows.end * b.cell()).min(height) - top * b.cell();
             let planes = plain::decode_rows(b, latent, rows, channels);
             let row = latent.grid[1] * b.cell();
             let colours = plain::interleave_u8(&planes, b.inputs, row, &[lines, width]);
-            if gray {
+            let (to, beyond) = rest.split_at_mut(if gray { lines * width } else { colours.len() });
+            if gray && b.inputs == 3 {
                 let mean = |p: &[u8; 3]| (p.iter().map(|&x| u16::from(x)).sum::<u16>() + 1) / 3;
-                samples.extend(colours.as_chunks::<3>().0.iter().map(|p| mean(p) as u8));
+                for (to, pixel) in to.iter_mut().zip(colours.as_chunks::<3>().0) {
+                    *to = mean(pixel) as u8;
+                }
             } else {
-                samples.extend(colours);
+                to.copy_from_slice(&colours);
             }
+            rest = beyond;
         }
-        let (layout, inputs) = match (gray, b.inputs) {
-            (false, 3) => (Layout::Rgb, 3),
-            _ => (Layout::Gray, 1),
-        };
-        Frame::new(layout, inputs, latent.extent.clone(), Samples::U8(samples))
     }
 
     fn chunk(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {

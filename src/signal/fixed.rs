@@ -78,10 +78,12 @@ pub fn double(data: &[i16], width: usize) -> Vec<i16> {
     out
 }
 
+/// Added before a difference is divided by four, so that it rounds.
+pub(crate) const QUARTER: i16 = 2;
+
 /// A quarter of the way from `a` to `b`.
-#[inline(always)]
-pub(crate) fn quarter_way(a: i16, b: i16) -> i16 {
-    a.saturating_add(b.saturating_sub(a).saturating_add(2) >> 2)
+fn quarter_way(a: i16, b: i16) -> i16 {
+    a.saturating_add(b.saturating_sub(a).saturating_add(QUARTER) >> 2)
 }
 
 #[cfg(test)]

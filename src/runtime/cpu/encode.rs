@@ -9,6 +9,7 @@
 //! Both leave out the bands that no channel reads. What comes out, four rows of cells later, is
 //! projected and quantized while it is in registers and first-level cache.
 
+use super::dispatch::Kernel;
 use super::lanes::{Isa, transpose};
 use super::lift::{Between, Cells, DELAY, Packets2, Packets3, To};
 use super::pixels::{MOST, Pixels};
@@ -70,10 +71,13 @@ pub(super) struct Scratch<V, const N: usize> {
     half_columns: Vec<[(Packets2<V>, [V; 4]); 2]>,
 }
 
-impl<V: Copy, const N: usize> Scratch<V, N> {
-    pub fn new<I: Isa<N, V = V>>() -> Self {
+impl Kernel for Plan {
+    type Scratch<I: Isa<N>, const N: usize> = Scratch<I::V, N>;
+    type Job<'a> = Job<'a>;
+
+    fn scratch<I: Isa<N>, const N: usize>() -> Scratch<I::V, N> {
         let v = I::splat(0);
-        Self {
+        Scratch {
             squares: [[v; N]; 3],
             padded: [0; MOST],
             sum: vec![v; N * CELL],
@@ -87,39 +91,35 @@ impl<V: Copy, const N: usize> Scratch<V, N> {
             half_columns: Vec::new(),
         }
     }
-}
 
-/// Encodes the rows of a job.
-#[inline(always)]
-pub(super) fn encode<I: Isa<N>, const N: usize>(
-    plan: &Plan,
-    scratch: &mut Scratch<I::V, N>,
-    job: &mut Job<'_>,
-) {
-    let picture = Picture::<N>::new(job.extent, plan.inputs == 3);
-    picture.prepare::<I>(scratch);
-    // What a row depends on begins five rows of cells above it at most.
-    let first = job.rows.start.saturating_sub(DELAY + 1) / picture.per_strip;
-    let last = (job.rows.end + DELAY).div_ceil(picture.per_strip);
-    for t in first..last {
-        let there = t * picture.per_strip < picture.grid[0];
-        if there {
-            picture.load::<I>(t, 0, DELAY, &job.pixels, scratch);
-            picture.across::<I>(plan, 0, DELAY, scratch);
-        }
-        for block in 0..picture.blocks {
+    #[inline(always)]
+    fn run<I: Isa<N>, const N: usize>(&self, scratch: &mut Scratch<I::V, N>, job: &mut Job<'_>) {
+        let plan = self;
+        let picture = Picture::<N>::new(job.extent, plan.inputs == 3);
+        picture.prepare::<I>(scratch);
+        // What a row depends on begins five rows of cells above it at most.
+        let first = job.rows.start.saturating_sub(DELAY + 1) / picture.per_strip;
+        let last = (job.rows.end + DELAY).div_ceil(picture.per_strip);
+        for t in first..last {
+            let there = t * picture.per_strip < picture.grid[0];
             if there {
-                let from = block * N + DELAY;
-                picture.load::<I>(t, from, N, &job.pixels, scratch);
-                picture.across::<I>(plan, from, N, scratch);
+                picture.load::<I>(t, 0, DELAY, &job.pixels, scratch);
+                picture.across::<I>(plan, 0, DELAY, scratch);
             }
-            let rows = picture.rows(t);
-            if rows.edge() {
-                picture.down::<I, true>(plan, rows, block, scratch);
-            } else {
-                picture.down::<I, false>(plan, rows, block, scratch);
+            for block in 0..picture.blocks {
+                if there {
+                    let from = block * N + DELAY;
+                    picture.load::<I>(t, from, N, &job.pixels, scratch);
+                    picture.across::<I>(plan, from, N, scratch);
+                }
+                let rows = picture.rows(t);
+                if rows.edge() {
+                    picture.down::<I, true>(plan, rows, block, scratch);
+                } else {
+                    picture.down::<I, false>(plan, rows, block, scratch);
+                }
+                picture.project::<I>(plan, &scratch.bands, rows.first - DELAY as isize, block, job);
             }
-            picture.project::<I>(plan, &scratch.bands, rows.first - DELAY as isize, block, job);
         }
     }
 }

@@ -31,6 +31,12 @@ pub(super) trait Isa<const N: usize>: Copy + std::fmt::Debug + 'static {
     /// If there are not `6 N` bytes.
     fn part(pixels: &[u8]) -> [[Self::V; 3]; 2];
 
+    /// `N` pixels of three bytes, from red, green and blue, held to 0 and 255.
+    ///
+    /// # Panics
+    /// If there are not `3 N` bytes.
+    fn join(colours: [Self::V; 3], to: &mut [u8]);
+
     /// The `piece`-th 8 values of every eighth row from `row` on, one behind the other.
     fn pieces(rows: &[Self::V; N], row: usize, piece: usize) -> Self::V;
 
@@ -125,6 +131,15 @@ impl Isa<8> for Portable {
             }
         }
         out
+    }
+
+    #[inline(always)]
+    fn join(colours: [[i16; 8]; 3], to: &mut [u8]) {
+        for (i, pixel) in to[..24].as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            for (to, from) in pixel.iter_mut().zip(&colours) {
+                *to = from[i].clamp(0, 255) as u8;
+            }
+        }
     }
 
     #[inline(always)]
@@ -271,6 +286,20 @@ mod x86 {
     const FIRST: [i8; 16] = order(0);
     const LAST: [i8; 16] = order(4);
 
+    /// Of red, green, blue and nothing of 4 pixels, the pixels.
+    const JOIN: [i8; 16] = [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11, -1, -1, -1, -1];
+
+    /// The first 12 bytes of every 16.
+    #[inline(always)]
+    fn twelve(pieces: &[[u8; 16]], to: &mut [u8]) {
+        let last = pieces.len() - 1;
+        for (i, piece) in pieces[..last].iter().enumerate() {
+            // Four more, which the next ones overwrite: one instruction.
+            to[12 * i..12 * i + 16].copy_from_slice(piece);
+        }
+        to[12 * last..12 * last + 12].copy_from_slice(&pieces[last][..12]);
+    }
+
     /// 16 bytes from `at` on.
     #[inline(always)]
     fn one(pixels: &[u8], at: usize) -> [u8; 16] {
@@ -335,6 +364,23 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn join([red, green, blue]: [__m128i; 3], to: &mut [u8]) {
+            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // the same size, and every bit pattern is a value.
+            unsafe {
+                let order = transmute::<[[i8; 16]; 1], __m128i>([JOIN; 1]);
+                let rb = _mm_packus_epi16(red, blue);
+                let g = _mm_packus_epi16(green, _mm_setzero_si128());
+                let (rg, b) = (_mm_unpacklo_epi32(rb, g), _mm_unpackhi_epi32(rb, g));
+                let low = _mm_shuffle_epi8(_mm_unpacklo_epi64(rg, b), order);
+                let high = _mm_shuffle_epi8(_mm_unpackhi_epi64(rg, b), order);
+                let low = transmute::<__m128i, [[u8; 16]; 1]>(low);
+                let high = transmute::<__m128i, [[u8; 16]; 1]>(high);
+                twelve(&[low[0], high[0]], &mut to[..24]);
+            }
+        }
+
+        #[inline(always)]
         fn pieces(rows: &[__m128i; 8], row: usize, _piece: usize) -> __m128i {
             rows[row]
         }
@@ -389,6 +435,23 @@ mod x86 {
                     [_mm256_and_si256(rb0, byte), g0, _mm256_srli_epi16::<8>(rb0)],
                     [_mm256_and_si256(rb1, byte), g1, _mm256_srli_epi16::<8>(rb1)],
                 ]
+            }
+        }
+
+        #[inline(always)]
+        fn join([red, green, blue]: [__m256i; 3], to: &mut [u8]) {
+            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // the same size, and every bit pattern is a value.
+            unsafe {
+                let order = transmute::<[[i8; 16]; 2], __m256i>([JOIN; 2]);
+                let rb = _mm256_packus_epi16(red, blue);
+                let g = _mm256_packus_epi16(green, _mm256_setzero_si256());
+                let (rg, b) = (_mm256_unpacklo_epi32(rb, g), _mm256_unpackhi_epi32(rb, g));
+                let low = _mm256_shuffle_epi8(_mm256_unpacklo_epi64(rg, b), order);
+                let high = _mm256_shuffle_epi8(_mm256_unpackhi_epi64(rg, b), order);
+                let low = transmute::<__m256i, [[u8; 16]; 2]>(low);
+                let high = transmute::<__m256i, [[u8; 16]; 2]>(high);
+                twelve(&[low[0], high[0], low[1], high[1]], &mut to[..48]);
             }
         }
 
@@ -463,6 +526,26 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn join([red, green, blue]: [__m512i; 3], to: &mut [u8]) {
+            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // the same size, and every bit pattern is a value.
+            unsafe {
+                let order = transmute::<[[i8; 16]; 4], __m512i>([JOIN; 4]);
+                let rb = _mm512_packus_epi16(red, blue);
+                let g = _mm512_packus_epi16(green, _mm512_setzero_si512());
+                let (rg, b) = (_mm512_unpacklo_epi32(rb, g), _mm512_unpackhi_epi32(rb, g));
+                let low = _mm512_shuffle_epi8(_mm512_unpacklo_epi64(rg, b), order);
+                let high = _mm512_shuffle_epi8(_mm512_unpackhi_epi64(rg, b), order);
+                let low = transmute::<__m512i, [[u8; 16]; 4]>(low);
+                let high = transmute::<__m512i, [[u8; 16]; 4]>(high);
+                twelve(
+                    &[low[0], high[0], low[1], high[1], low[2], high[2], low[3], high[3]],
+                    &mut to[..96],
+                );
+            }
+        }
+
+        #[inline(always)]
         fn pieces(rows: &[__m512i; 32], row: usize, piece: usize) -> __m512i {
             let at = rows.as_ptr().cast::<__m128i>();
             assert!(row < 8 && piece < 4);
@@ -510,6 +593,16 @@ mod arm {
                 let low = |v: uint8x16_t| vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(v)));
                 let high = |v: uint8x16_t| vreinterpretq_s16_u16(vmovl_high_u8(v));
                 [[low(r), low(g), low(b)], [high(r), high(g), high(b)]]
+            }
+        }
+
+        #[inline(always)]
+        fn join([red, green, blue]: [int16x8_t; 3], to: &mut [u8]) {
+            let to = &mut to[..24];
+            // SAFETY: every 64-bit ARM has the instructions; 24 bytes are written of as many.
+            unsafe {
+                let colours = uint8x8x3_t(vqmovun_s16(red), vqmovun_s16(green), vqmovun_s16(blue));
+                vst3_u8(to.as_mut_ptr(), colours);
             }
         }
 

@@ -203,6 +203,138 @@ impl<V: Copy> Packets2<V> {
     }
 }
 
+/// What one level of the inverse carries: the last high band, and the steps that wait for the next.
+///
+/// Pair `n` of the bands in gives pair `n - 2` out.
+#[derive(Debug, Clone, Copy)]
+struct BackLevel<V> {
+    d2: V,
+    s1: V,
+    d1: V,
+    even: V,
+}
+
+impl<V: Copy> BackLevel<V> {
+    fn new(v: V) -> Self {
+        Self { d2: v, s1: v, d1: v, even: v }
+    }
+
+    #[inline(always)]
+    fn step<I: Isa<N, V = V>, const N: usize, const EDGE: bool>(
+        &mut self,
+        low: V,
+        high: V,
+        n: isize,
+        count: isize,
+    ) -> [V; 2] {
+        let d2_before = if EDGE && n == 0 { high } else { self.d2 };
+        let s1 = I::sub(low, I::mul(I::add(d2_before, high), I::splat(DELTA)));
+        let s1 = if EDGE && n == count { self.s1 } else { s1 };
+        let d1 = I::sub(self.d2, I::mul(I::add(self.s1, s1), I::splat(GAMMA)));
+        let d1_before = if EDGE && n == 1 { d1 } else { self.d1 };
+        let even = I::sub(self.s1, I::mul(I::add(d1_before, d1), I::splat(BETA)));
+        let even = if EDGE && n == count + 1 { self.even } else { even };
+        let t = I::add(self.even, even);
+        let odd = I::add(I::add(self.d1, I::mul(t, I::splat(ALPHA))), t);
+        let out = [self.even, odd];
+        *self = Self { d2: high, s1, d1, even };
+        out
+    }
+
+    #[inline(always)]
+    fn push<I: Isa<N, V = V>, const N: usize, const EDGE: bool>(
+        &mut self,
+        low: &[V],
+        high: &[V],
+        to: &mut [V],
+        n: isize,
+        count: isize,
+    ) {
+        let mut level = *self;
+        let (pairs, _) = to.as_chunks_mut::<2>();
+        for (i, ((pair, low), high)) in pairs.iter_mut().zip(low).zip(high).enumerate() {
+            *pair = level.step::<I, N, EDGE>(*low, *high, n + i as isize, count);
+        }
+        *self = level;
+    }
+}
+
+/// The inverse of [`Packets3`]: samples are 28 behind the cells pushed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Back3<V> {
+    levels: [BackLevel<V>; 7],
+}
+
+impl<V: Copy> Back3<V> {
+    pub fn new(v: V) -> Self {
+        Self { levels: [BackLevel::new(v); 7] }
+    }
+
+    /// Takes eight bands, which stand `at` these places, and gives eight samples a cell.
+    #[inline(always)]
+    pub fn push<I: Isa<N, V = V>, const N: usize, const EDGE: bool>(
+        &mut self,
+        bands: &[V],
+        at: [usize; 8],
+        cells: Cells,
+        between: &mut Between<V>,
+        to: &mut [V],
+    ) {
+        let Cells { first, count, all } = cells;
+        let Between { split, deep: [low, high] } = between;
+        for (v1, split) in split.iter_mut().enumerate() {
+            for (v2, deep) in [&mut *low, &mut *high].into_iter().enumerate() {
+                let v = 4 * v1 + 2 * v2;
+                let (low, high) = (&bands[at[v]..][..count], &bands[at[v + 1]..][..count]);
+                let deep = &mut deep[..2 * count];
+                self.levels[3 + v / 2].push::<I, N, EDGE>(low, high, deep, first, all);
+            }
+            let (low, high, split) =
+                (&low[..2 * count], &high[..2 * count], &mut split[..4 * count]);
+            self.levels[1 + v1].push::<I, N, EDGE>(low, high, split, 2 * first - 4, 2 * all);
+        }
+        let [low, high] = split;
+        let (low, high) = (&low[..4 * count], &high[..4 * count]);
+        let (n, all) = (4 * first - 12, 4 * all);
+        self.levels[0].push::<I, N, EDGE>(low, high, &mut to[..8 * count], n, all);
+    }
+}
+
+/// The inverse of [`Packets2`]: samples are 12 behind the cells pushed, of four each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Back2<V> {
+    levels: [BackLevel<V>; 3],
+}
+
+impl<V: Copy> Back2<V> {
+    pub fn new(v: V) -> Self {
+        Self { levels: [BackLevel::new(v); 3] }
+    }
+
+    /// Takes four bands, which stand `at` these places, and gives four samples a cell.
+    #[inline(always)]
+    pub fn push<I: Isa<N, V = V>, const N: usize, const EDGE: bool>(
+        &mut self,
+        bands: &[V],
+        at: [usize; 4],
+        cells: Cells,
+        between: &mut Between<V>,
+        to: &mut [V],
+    ) {
+        let Cells { first, count, all } = cells;
+        for (v1, split) in between.split.iter_mut().enumerate() {
+            let v = 2 * v1;
+            let (low, high) = (&bands[at[v]..][..count], &bands[at[v + 1]..][..count]);
+            let split = &mut split[..2 * count];
+            self.levels[1 + v1].push::<I, N, EDGE>(low, high, split, first, all);
+        }
+        let [low, high] = &between.split;
+        let (low, high) = (&low[..2 * count], &high[..2 * count]);
+        let (n, all) = (2 * first - 4, 2 * all);
+        self.levels[0].push::<I, N, EDGE>(low, high, &mut to[..4 * count], n, all);
+    }
+}
+
 /// Two runs of lanes: of the low band and of the high one, which stands behind it wherever they go.
 #[inline(always)]
 fn two<V>(lanes: &mut [V], low: usize, high: usize, count: usize) -> [&mut [V]; 2] {
