@@ -203,6 +203,15 @@ pub(crate) fn dequantize(value: i16, step: f32) -> i16 {
     (f32::from(value) * step).round_ties_even() as i16
 }
 
+/// Weights of a band, channel by channel, 32768 to 2.
+pub(crate) fn back_weights(bundle: &Bundle, band: usize, channels: usize) -> Vec<i16> {
+    let mut weights = vec![0; channels];
+    for (c, weight) in bundle.synthesis.row(band).filter(|&(c, _)| c < channels) {
+        weights[c] = whole(weight, 2.0);
+    }
+    weights
+}
+
 /// 8-bit samples of a picture: colours, or the gray of them.
 pub(crate) fn decode(bundle: &Bundle, latent: &Latent, channels: usize, gray: bool) -> Vec<u8> {
     let (cells, width) = (latent.cells(), latent.grid[1] * CELL);
@@ -218,8 +227,7 @@ pub(crate) fn decode(bundle: &Bundle, latent: &Latent, channels: usize, gray: bo
     for (k, out) in bands.chunks_exact_mut(cells).enumerate() {
         // Half of each band, so that weights up to 2 fit 16 bits.
         out.fill((bundle.offset[k] / 2.0) as i16);
-        for (c, weight) in bundle.synthesis.row(k).filter(|&(c, _)| c < channels) {
-            let (from, weight) = (&reals[c * cells..][..cells], whole(weight, 2.0));
+        for (from, weight) in reals.chunks_exact(cells).zip(back_weights(bundle, k, channels)) {
             out.iter_mut().zip(from).for_each(|(y, &x)| *y = y.saturating_add(mul(x, weight)));
         }
         out.iter_mut().for_each(|y| *y = y.saturating_add(*y));

@@ -14,8 +14,6 @@ use crate::error::Result;
 const ROW: f64 = 1.8;
 /// Largest weight of the inverse that fits.
 const BACK: f64 = 1.999;
-/// Terms of the inverse a band has for each that a channel has.
-const BACK_TERMS: usize = 6;
 /// One part in 32768.
 const UNIT: f64 = 32768.0;
 
@@ -63,26 +61,23 @@ pub(super) fn sparse(
             order.iter().map(|&k| (k, w[k])).collect()
         })
         .collect();
-    let inverse = regression(&rows, covariance, n, &support(&rows, covariance, n));
+    let inverse = regression(&rows, covariance, n);
     for (c, row) in rows.iter_mut().enumerate() {
         // As large as 16 bits allow, but so large that the inverse fits them too.
         let sum: f64 = row.iter().map(|(_, w)| w.abs()).sum();
         let most = row.iter().map(|(_, w)| w.abs()).fold(0.0, f64::max);
-        let back = inverse.iter().flatten().filter(|(i, _)| *i == c).map(|(_, s)| s.abs());
+        let back = column(&inverse, channels, c).map(f64::abs);
         let needed = back.fold(0.0, f64::max) / BACK;
         let scale = (ROW / sum).max(needed).min(0.999 / most);
         row.iter_mut().for_each(|(_, w)| *w = (*w * scale * UNIT).round() / UNIT);
     }
-    let support = support(&rows, covariance, n);
-    let mut inverse = regression(&rows, covariance, n, &support);
-    for (_, s) in inverse.iter_mut().flatten() {
+    let mut inverse = regression(&rows, covariance, n);
+    for s in &mut inverse {
         *s = (s.clamp(-BACK, BACK) * UNIT / 2.0).round() / (UNIT / 2.0);
     }
     let latents = latent_covariance(&rows, covariance, n);
     let energy = |c: usize| {
-        let column: Vec<f64> = (0..n)
-            .map(|k| inverse[k].iter().find(|(i, _)| *i == c).map_or(0.0, |(_, s)| *s))
-            .collect();
+        let column: Vec<f64> = column(&inverse, channels, c).collect();
         quadratic(&gram, &column, n)
     };
     let cost_db = ends
@@ -92,11 +87,9 @@ pub(super) fn sparse(
                 .chunks_exact(n)
                 .map(|w| w.iter().copied().enumerate().collect())
                 .collect();
-            let best = regression(&all, covariance, n, &vec![(0..kept).collect(); n]);
-            let cut: Vec<Vec<(usize, f64)>> = inverse
-                .iter()
-                .map(|row| row.iter().copied().filter(|(c, _)| *c < kept).collect())
-                .collect();
+            let best = regression(&all, covariance, n);
+            let cut: Vec<f64> =
+                inverse.chunks_exact(channels).flat_map(|row| &row[..kept]).copied().collect();
             let few = error(&gram, covariance, n, &rows[..kept], &cut);
             let full = error(&gram, covariance, n, &all, &best);
             // Samples of 8 bits are off by rounding, whatever a codec does.
@@ -117,30 +110,15 @@ pub(super) fn sparse(
             .collect(),
         analysis: projection(n, &rows)?,
         bias,
-        synthesis: projection(channels, &inverse)?,
+        synthesis: Projection::dense(channels, inverse.iter().map(|&w| w as f32).collect())?,
         offset: mean.iter().map(|m| 2.0 * (m / 2.0).round() as f32).collect(),
         cost_db,
     })
 }
 
-/// The latents that matter most to each band.
-fn support(rows: &[Vec<(usize, f64)>], covariance: &[f64], n: usize) -> Vec<Vec<usize>> {
-    let channels = rows.len();
-    let most = (rows.iter().map(Vec::len).max().unwrap_or(1) * BACK_TERMS).min(channels);
-    let latents = latent_covariance(rows, covariance, n);
-    (0..n)
-        .map(|k| {
-            let share = |c: usize| {
-                let cross = cross(&rows[c], covariance, n, k);
-                cross * cross / latents[c * channels + c].max(1e-12)
-            };
-            let mut order: Vec<usize> = (0..channels).collect();
-            order.sort_by(|&a, &b| share(b).total_cmp(&share(a)).then(a.cmp(&b)));
-            order.truncate(most);
-            order.sort_unstable();
-            order
-        })
-        .collect()
+/// Column `c` of the inverse.
+fn column(inverse: &[f64], channels: usize, c: usize) -> impl Iterator<Item = f64> {
+    inverse.iter().skip(c).step_by(channels).copied()
 }
 
 /// Covariance of band `k` with a latent.
@@ -158,29 +136,14 @@ fn latent_covariance(rows: &[Vec<(usize, f64)>], covariance: &[f64], n: usize) -
     out
 }
 
-/// Least squares: each band from the latents of its support.
-fn regression(
-    rows: &[Vec<(usize, f64)>],
-    covariance: &[f64],
-    n: usize,
-    support: &[Vec<usize>],
-) -> Vec<Vec<(usize, f64)>> {
+/// Least squares: each band from all latents, `[bands, channels]`.
+fn regression(rows: &[Vec<(usize, f64)>], covariance: &[f64], n: usize) -> Vec<f64> {
     let channels = rows.len();
-    let latents = latent_covariance(rows, covariance, n);
-    support
-        .iter()
-        .enumerate()
-        .map(|(k, chosen)| {
-            let m = chosen.len();
-            let mut system = vec![0.0; m * m];
-            for (i, &a) in chosen.iter().enumerate() {
-                for (j, &b) in chosen.iter().enumerate() {
-                    system[i * m + j] = latents[a * channels + b];
-                }
-                system[i * m + i] *= 1.0 + 1e-9;
-            }
-            let target = chosen.iter().map(|&c| cross(&rows[c], covariance, n, k)).collect();
-            chosen.iter().copied().zip(solve(system, target)).collect()
+    let mut system = latent_covariance(rows, covariance, n);
+    (0..channels).for_each(|c| system[c * channels + c] *= 1.0 + 1e-9);
+    (0..n)
+        .flat_map(|k| {
+            solve(system.clone(), rows.iter().map(|row| cross(row, covariance, n, k)).collect())
         })
         .collect()
 }
@@ -216,14 +179,14 @@ fn error(
     covariance: &[f64],
     n: usize,
     rows: &[Vec<(usize, f64)>],
-    inverse: &[Vec<(usize, f64)>],
+    inverse: &[f64],
 ) -> f64 {
     // Bands - inverse * rows * bands.
     let mut residue = vec![0.0; n * n];
-    for (k, back) in inverse.iter().enumerate() {
+    for (k, back) in inverse.chunks_exact(rows.len()).enumerate() {
         residue[k * n + k] = 1.0;
-        for &(c, s) in back {
-            rows[c].iter().for_each(|&(i, w)| residue[k * n + i] -= s * w);
+        for (row, s) in rows.iter().zip(back) {
+            row.iter().for_each(|&(i, w)| residue[k * n + i] -= s * w);
         }
     }
     let left = product(gram, &residue, n);

@@ -22,18 +22,20 @@ pub(super) struct BackPlan {
     inputs: usize,
     /// Channels that are read.
     pub channels: usize,
-    /// For each band half of what it is without channels, and channels and their weights.
-    bands: Vec<(i16, Vec<(u16, i16)>)>,
+    /// For each four bands half of what they are without channels, and their weights, channel by
+    /// channel.
+    bands: Vec<([i16; 4], Vec<[i16; 4]>)>,
 }
 
 impl BackPlan {
     /// For latents of which so many channels are read.
     pub fn new(bundle: &Bundle, channels: usize) -> Self {
-        let bands = (0..bundle.inner())
+        let bands = (0..bundle.inner() / 4)
             .map(|k| {
-                let terms = bundle.synthesis.row(k).filter(|&(c, _)| c < channels);
-                let terms = terms.map(|(c, w)| (c as u16, fixed::whole(w, 2.0))).collect();
-                ((bundle.offset[k] / 2.0) as i16, terms)
+                let four = [4 * k, 4 * k + 1, 4 * k + 2, 4 * k + 3];
+                let weights = four.map(|k| fixed::back_weights(bundle, k, channels));
+                let rows = (0..channels).map(|c| [0, 1, 2, 3].map(|i| weights[i][c])).collect();
+                (four.map(|k| (bundle.offset[k] / 2.0) as i16), rows)
             })
             .collect();
         Self { inputs: bundle.inputs, channels, bands }
@@ -183,14 +185,25 @@ impl<const N: usize> Picture<N> {
                 s.reals[c * m + i] = dequantize::<I, N>(values, step);
             }
         }
-        let bands = if self.colour { plan.bands.len() } else { BANDS };
-        for (k, (offset, terms)) in plan.bands[..bands].iter().enumerate() {
-            for i in 0..there {
-                let mut sum = I::splat(*offset);
-                for &(c, weight) in terms {
-                    sum = I::add(sum, I::mul(s.reals[usize::from(c) * m + i], I::splat(weight)));
+        let fours = if self.colour { plan.bands.len() } else { BANDS / 4 };
+        for ((offsets, weights), to) in plan.bands[..fours].iter().zip(s.bands.chunks_mut(4 * m)) {
+            // Four bands side by side: every channel is read once for them.
+            let mut sums = [[I::splat(0); 4]; 4];
+            for (sums, &offset) in sums.iter_mut().zip(offsets) {
+                *sums = [I::splat(offset); 4];
+            }
+            for (weights, reals) in weights.iter().zip(s.reals.chunks_exact(m)) {
+                for (sums, &weight) in sums.iter_mut().zip(weights) {
+                    let weight = I::splat(weight);
+                    for (sum, x) in sums[..N / CELL].iter_mut().zip(reals) {
+                        *sum = I::add(*sum, I::mul(*x, weight));
+                    }
                 }
-                s.bands[k * m + i] = I::add(sum, sum);
+            }
+            for (to, sums) in to.chunks_exact_mut(m).zip(&sums) {
+                for (to, &sum) in to.iter_mut().zip(sums) {
+                    *to = I::add(sum, sum);
+                }
             }
         }
     }

@@ -118,7 +118,7 @@ impl Kernel for Plan {
                 } else {
                     picture.down::<I, false>(plan, rows, block, scratch);
                 }
-                picture.project::<I>(plan, &scratch.bands, rows.first - DELAY as isize, block, job);
+                picture.project::<I>(plan, scratch, rows.first - DELAY as isize, block, job);
             }
         }
     }
@@ -272,7 +272,7 @@ impl<const N: usize> Picture<N> {
     fn project<I: Isa<N>>(
         &self,
         plan: &Plan,
-        bands: &[I::V],
+        s: &mut Scratch<I::V, N>,
         top: isize,
         block: usize,
         job: &mut Job<'_>,
@@ -284,17 +284,22 @@ impl<const N: usize> Picture<N> {
             let half = I::splat(divisor.half());
             let factor = I::splat(divisor.factor);
             let out = job.out.channel(c);
-            for i in 0..N / CELL {
+            // Rows side by side, so that a weight is spread once and sums do not wait for each other.
+            let mut sums = [I::splat(bias); 4];
+            let sums = &mut sums[..N / CELL];
+            for &(band, weight) in terms {
+                let weight = I::splat(weight);
+                let band = &s.bands[usize::from(band) * (N / CELL)..][..N / CELL];
+                for (sum, x) in sums.iter_mut().zip(band) {
+                    *sum = I::add(*sum, I::mul(*x, weight));
+                }
+            }
+            for (i, sum) in sums.iter().enumerate() {
                 let y = top + i as isize;
                 if y < job.rows.start as isize || y >= job.rows.end as isize {
                     continue;
                 }
-                let mut sum = I::splat(bias);
-                for &(band, weight) in terms {
-                    let band = bands[usize::from(band) * (N / CELL) + i];
-                    sum = I::add(sum, I::mul(band, I::splat(weight)));
-                }
-                let scaled = I::add(I::mul(sum, factor), half);
+                let scaled = I::add(I::mul(*sum, factor), half);
                 let values = I::values(I::shift(scaled, divisor.shift));
                 let at = (y as usize - job.rows.start) * width + left;
                 // Whole registers where they fit: a known length is one instruction.
