@@ -153,8 +153,23 @@ impl Frame {
             Samples::I16(v) => f32::from(v[i]) / 65536.0,
             Samples::F32(v) => {
                 let x = if v[i].is_nan() { 0.0 } else { v[i] };
-                if self.is_audio() { (x * 0.5).clamp(-4.0, 4.0) } else { x.clamp(0.0, 1.0) - 0.5 }
+                if self.is_audio() { sound(x) } else { x.clamp(0.0, 1.0) - 0.5 }
             }
         }
     }
+
+    /// All values as [`Self::value`] gives them, in memory that is used again.
+    pub(crate) fn values(&self, to: &mut Vec<f32>) {
+        to.clear();
+        match &self.samples {
+            Samples::I16(v) => to.extend(v.iter().map(|&x| f32::from(x) / 65536.0)),
+            Samples::F32(v) if self.is_audio() => to.extend(v.iter().map(|&x| sound(x))),
+            samples => to.extend((0..samples.len()).map(|i| self.value(i))),
+        }
+    }
+}
+
+/// A sample of sound as codecs take it; NaN becomes 0.
+fn sound(x: f32) -> f32 {
+    if x.is_nan() { 0.0 } else { (x * 0.5).clamp(-4.0, 4.0) }
 }

@@ -1,6 +1,7 @@
 //! The one linear layer.
 
 use crate::error::{Error, Result};
+use crate::signal::wide;
 
 /// Positions that are projected together: their inputs stay in the second-level cache.
 const BLOCK: usize = 128;
@@ -98,6 +99,18 @@ impl Projection {
     /// # Panics
     /// If `input` or `out` is not whole rows of `positions`.
     pub fn apply(&self, input: &[f32], positions: usize, offset: &[f32], out: &mut [f32]) {
+        apply(self, input, positions, offset, out);
+    }
+}
+
+wide! {
+    fn apply(
+        projection: &Projection,
+        input: &[f32],
+        positions: usize,
+        offset: &[f32],
+        out: &mut [f32],
+    ) {
         if positions == 0 {
             return;
         }
@@ -108,7 +121,7 @@ impl Projection {
             for (r, row) in out.chunks_exact_mut(positions).enumerate() {
                 let row = &mut row[start..start + len];
                 row.fill(offset[r]);
-                for (k, weight) in self.row(r).filter(|&(k, _)| k < have) {
+                for (k, weight) in projection.row(r).filter(|&(k, _)| k < have) {
                     let from = &input[k * positions + start..][..len];
                     for (y, x) in row.iter_mut().zip(from) {
                         *y += weight * x;

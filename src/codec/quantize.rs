@@ -1,6 +1,7 @@
 //! Reals to integers and back.
 
 use super::quality::Quality;
+use crate::signal::wide;
 
 /// How a projected value becomes an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,10 +28,7 @@ impl Quantizer {
     pub fn quantize(self, values: &[f32], step: f32, quality: Quality, out: &mut [i16]) {
         match self {
             Self::Step => {
-                let step = step * quality.factor();
-                for (q, &y) in out.iter_mut().zip(values) {
-                    *q = (y / step).round().clamp(-32767.0, 32767.0) as i16;
-                }
+                divide(values, step * quality.factor(), out);
             }
             Self::Companding { bits } => {
                 for (q, &y) in out.iter_mut().zip(values) {
@@ -56,6 +54,14 @@ impl Quantizer {
                     *y = table[(q.clamp(-m, m) + m) as usize];
                 }
             }
+        }
+    }
+}
+
+wide! {
+    fn divide(values: &[f32], step: f32, out: &mut [i16]) {
+        for (q, &y) in out.iter_mut().zip(values) {
+            *q = (y / step).round().clamp(-32767.0, 32767.0) as i16;
         }
     }
 }

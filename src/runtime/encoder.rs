@@ -12,6 +12,9 @@ use super::cpu::{FixedEncoder, Simd};
 /// 8192 x 8192 picture needs megabytes, not gigabytes.
 const STRIP: usize = 16;
 
+/// Cells of sound that are projected at once: they stay in the first-level cache.
+const STEPS: usize = 32;
+
 /// Encodes the frames of one stream.
 ///
 /// A picture stands alone. A sound carries its state from chunk to chunk: however it is cut, its
@@ -30,9 +33,14 @@ pub struct Encoder {
 #[derive(Debug)]
 struct Sound {
     rate: u32,
-    analyses: Vec<Analysis>,
-    /// The last samples of each channel, at most one cell: what is mirrored at the end.
-    tails: Vec<Vec<f32>>,
+    analysis: Analysis,
+    channels: usize,
+    /// The last samples, at most one cell: what is mirrored at the end.
+    tail: Vec<f32>,
+    /// Samples, bands and reals of a chunk, whose memory is used again.
+    samples: Vec<f32>,
+    bands: Vec<f32>,
+    reals: Vec<f32>,
     /// Time steps pushed.
     pushed: u64,
     /// Cells given out.
@@ -97,42 +105,43 @@ impl Encoder {
     /// # Errors
     /// `Shape` if the frame does not fit the bundle or the chunks before it.
     pub fn push(&mut self, frame: &Frame, end: bool) -> Result<Latent> {
+        let mut latent = Latent {
+            codec: self.bundle.codec_id(),
+            channels: 0,
+            grid: Vec::new(),
+            extent: Vec::new(),
+            span: Span::default(),
+            quality: self.quality,
+            values: Vec::new(),
+        };
+        self.push_into(frame, end, &mut latent)?;
+        Ok(latent)
+    }
+
+    /// [`Self::push`] into a latent that was used before: where nothing grew, and on one thread,
+    /// nothing is allocated.
+    ///
+    /// # Errors
+    /// Those of [`Self::push`]; what the latent holds then is not defined.
+    pub fn push_into(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+        latent.codec = self.bundle.codec_id();
+        latent.channels = self.channels;
+        latent.quality = self.quality;
         match self.bundle.kind {
-            Kind::Image => {
-                let mut latent = Latent {
-                    codec: self.bundle.codec_id(),
-                    channels: 0,
-                    grid: Vec::new(),
-                    extent: Vec::new(),
-                    span: Span::default(),
-                    quality: self.quality,
-                    values: Vec::new(),
-                };
-                self.picture_into(frame, &mut latent)?;
-                Ok(latent)
-            }
-            Kind::Audio => self.chunk(frame, end),
+            Kind::Image => self.picture(frame, latent),
+            Kind::Audio => self.chunk(frame, end, latent),
         }
     }
 
-    /// [`Self::push`] of a picture into a latent that was used before: where nothing grew, nothing
-    /// is allocated.
-    ///
-    /// # Errors
-    /// `Shape` if the frame does not fit the bundle, or is sound.
-    pub fn picture_into(&mut self, frame: &Frame, latent: &mut Latent) -> Result<()> {
-        let [height, width] = match (self.bundle.kind, &frame.extent[..]) {
-            (Kind::Image, &[height, width]) if !frame.is_audio() => [height, width],
-            _ => return Err(Error::shape("frame kind", "a picture, and a codec of them", "sound")),
+    fn picture(&mut self, frame: &Frame, latent: &mut Latent) -> Result<()> {
+        let &[height, width] = &frame.extent[..] else {
+            return Err(Error::shape("frame kind", "a picture, and a codec of them", "sound"));
         };
         let grid = [height, width].map(|e| cells(e, self.bundle.cell()));
-        latent.codec = self.bundle.codec_id();
-        latent.channels = self.channels;
         latent.grid.clear();
         latent.grid.extend(grid);
         latent.extent.clone_from(&frame.extent);
         latent.span = Span::default();
-        latent.quality = self.quality;
         latent.values.resize(self.channels * grid[0] * grid[1], 0);
         match &mut self.fixed {
             Some(fixed) => fixed.encode(frame, self.threads, &mut latent.values),
@@ -156,38 +165,46 @@ impl Encoder {
         }
     }
 
-    fn chunk(&mut self, frame: &Frame, end: bool) -> Result<Latent> {
+    fn chunk(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
         let Layout::Audio { rate } = frame.layout else {
             return Err(Error::shape("frame kind", "audio", "image"));
         };
-        let grid = plain::grid(&self.bundle, &[frame.channels, 0])?;
+        let rows = plain::grid(&self.bundle, &[frame.channels, 0])?[0];
         let cell = self.bundle.cell();
         let sound = self.sound.get_or_insert_with(|| Sound {
             rate,
-            analyses: vec![Analysis::new(self.bundle.levels); frame.channels],
-            tails: vec![Vec::new(); frame.channels],
+            analysis: Analysis::new(self.bundle.levels, frame.channels),
+            channels: frame.channels,
+            tail: Vec::new(),
+            samples: Vec::new(),
+            bands: Vec::new(),
+            reals: Vec::new(),
             pushed: 0,
             position: 0,
         });
-        if sound.analyses.len() != frame.channels || sound.rate != rate {
-            let expected = format!("{} channels at {} Hz", sound.analyses.len(), sound.rate);
+        if sound.channels != frame.channels || sound.rate != rate {
+            let expected = format!("{} channels at {} Hz", sound.channels, sound.rate);
             let actual = format!("{} channels at {rate} Hz", frame.channels);
             return Err(Error::shape("chunk of a sound", expected, actual));
         }
         sound.push(frame, cell, end);
-        let steps = sound.analyses.iter().map(Analysis::ready).min().unwrap_or(0);
-        let taken: Vec<Vec<f32>> = sound.analyses.iter_mut().map(|a| a.take(steps)).collect();
-        let (rows, inputs) = (grid[0], self.bundle.inputs);
-        let mut values = vec![0; self.channels * rows * steps];
-        for row in 0..rows {
-            let bands = taken[row * inputs..(row + 1) * inputs].concat();
-            let mut reals = vec![0.0; self.channels * steps];
-            self.bundle.analysis.apply(&bands, steps, &self.bundle.bias, &mut reals);
-            let coded = plain::quantize(&self.bundle, &reals, steps, self.quality);
-            for (c, from) in coded.chunks_exact(steps.max(1)).enumerate() {
-                values[(c * rows + row) * steps..][..steps].copy_from_slice(from);
+        let steps = sound.analysis.ready();
+        let inputs = self.bundle.inputs * self.bundle.bands();
+        latent.values.resize(self.channels * rows * steps, 0);
+        for start in (0..steps).step_by(STEPS) {
+            let some = STEPS.min(steps - start);
+            sound.analysis.read(start..start + some, &mut sound.bands);
+            sound.reals.resize(self.channels * some, 0.0);
+            for (row, bands) in sound.bands.chunks_exact(inputs * some).enumerate() {
+                self.bundle.analysis.apply(bands, some, &self.bundle.bias, &mut sound.reals);
+                for (c, reals) in sound.reals.chunks_exact(some).enumerate() {
+                    let to = &mut latent.values[(c * rows + row) * steps + start..][..some];
+                    let (quantizer, step) = (self.bundle.quantizer, self.bundle.steps[c]);
+                    quantizer.quantize(reals, step, self.quality, to);
+                }
             }
         }
+        sound.analysis.discard(steps);
         let position = sound.position;
         sound.position += steps as u64;
         let samples = match end {
@@ -197,35 +214,34 @@ impl Encoder {
         if end {
             self.sound = None;
         }
-        Ok(Latent {
-            codec: self.bundle.codec_id(),
-            channels: self.channels,
-            grid: vec![rows, steps],
-            extent: vec![frame.channels, samples],
-            span: Span { position, reset: position == 0, end },
-            quality: self.quality,
-            values,
-        })
+        latent.grid.clear();
+        latent.grid.extend([rows, steps]);
+        latent.extent.clear();
+        latent.extent.extend([frame.channels, samples]);
+        latent.span = Span { position, reset: position == 0, end };
+        Ok(())
     }
 }
 
 impl Sound {
     fn push(&mut self, frame: &Frame, cell: usize, end: bool) {
-        let channels = frame.channels;
+        let channels = self.channels;
         self.pushed += frame.extent[0] as u64;
-        let missing = (cell - (self.pushed % cell as u64) as usize) % cell;
-        for (c, (analysis, tail)) in self.analyses.iter_mut().zip(&mut self.tails).enumerate() {
-            let samples: Vec<f32> =
-                (0..frame.extent[0]).map(|t| frame.value(t * channels + c)).collect();
-            analysis.push(&samples);
-            tail.extend_from_slice(&samples);
-            tail.drain(..tail.len().saturating_sub(cell));
-            if end {
-                let n = tail.len();
-                let beyond: Vec<f32> = (0..missing).map(|i| tail[mirror(n + i, n)]).collect();
-                analysis.push(&beyond);
-                analysis.finish();
+        frame.values(&mut self.samples);
+        self.analysis.push(&self.samples);
+        let recent = self.samples.len().saturating_sub(cell * channels);
+        self.tail.extend_from_slice(&self.samples[recent..]);
+        self.tail.drain(..self.tail.len().saturating_sub(cell * channels));
+        if end {
+            let missing = (cell - (self.pushed % cell as u64) as usize) % cell;
+            let n = self.tail.len() / channels;
+            self.samples.clear();
+            for i in 0..missing {
+                let row = mirror(n + i, n) * channels;
+                self.samples.extend_from_slice(&self.tail[row..row + channels]);
             }
+            self.analysis.push(&self.samples);
+            self.analysis.finish();
         }
     }
 }
