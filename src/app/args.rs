@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Parser, Subcommand};
 
 /// A fine sieve for camera and microphone streams: pictures and sounds become small,
@@ -35,6 +36,8 @@ pub enum Verb {
     Fit(Fit),
     /// Measure rate and distortion of codecs on your files
     Eval(Eval),
+    /// Measure the speed of codecs on this machine, in memory
+    Bench(Bench),
 }
 
 /// `tamis demo`
@@ -245,4 +248,34 @@ pub struct Eval {
     /// Print one JSON object per file and quality, and per mean
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tamis bench`
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    /// Pictures to measure with, folders, patterns [default: scenes made in code, three sizes]
+    pub inputs: Vec<PathBuf>,
+    /// Bundles, with commas between them [default: rgb,stereo,mono]
+    #[arg(long, value_name = "BUNDLES", value_delimiter = ',')]
+    pub codec: Vec<String>,
+    /// Threads of one picture [default: 1, and for large pictures also one per core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024).map(usize::from))]
+    pub threads: Option<usize>,
+    /// Every instruction set of this machine, not only the widest
+    #[arg(long)]
+    pub every_simd: bool,
+    /// Seconds for each figure
+    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
+    pub seconds: f64,
+    /// Print one JSON object with all rows
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A time to measure for.
+fn seconds(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
+        _ => Err("needed seconds, 0 to 3600".into()),
+    }
 }

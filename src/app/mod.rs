@@ -4,6 +4,7 @@
 //! 65 bad data, 66 no input, 78 config.
 
 mod args;
+mod bench;
 mod codecs;
 mod decode;
 mod demo;
@@ -62,6 +63,7 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
         Verb::Check(a) => run::check(&a),
         Verb::Fit(a) => fit::run(&a),
         Verb::Eval(a) => eval::run(&a),
+        Verb::Bench(a) => bench::run(&a),
     }
 }
 

@@ -26,16 +26,21 @@ pub fn grid(bundle: &Bundle, extent: &[usize]) -> Result<Vec<usize>> {
     };
     match bundle.kind {
         Kind::Image => Ok(vec![cells(*first, bundle.cell()), cells(*second, bundle.cell())]),
-        Kind::Audio if first % bundle.inputs == 0 => {
+        Kind::Audio => {
             let steps = cells(*second, bundle.cell());
             let padding = if steps > 0 { 2 * bundle.padding } else { 0 };
-            Ok(vec![first / bundle.inputs, steps + padding])
-        }
-        Kind::Audio => {
-            let expected = format!("a multiple of {}", bundle.inputs);
-            Err(Error::shape("sound channels", expected, first))
+            Ok(vec![rows(bundle, *first)?, steps + padding])
         }
     }
+}
+
+/// Rows of cells of a sound: each takes as many channels as the bundle has inputs.
+pub(crate) fn rows(bundle: &Bundle, channels: usize) -> Result<usize> {
+    if channels.is_multiple_of(bundle.inputs) {
+        return Ok(channels / bundle.inputs);
+    }
+    let expected = format!("a multiple of {}", bundle.inputs);
+    Err(Error::shape("sound channels", expected, channels))
 }
 
 /// Extent of a frame as latents carry it: `[height, width]`, or `[channels, steps]` for sound.

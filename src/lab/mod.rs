@@ -1,5 +1,6 @@
 //! Studies: what a codec gives and costs.
 
+pub mod bench;
 pub mod eval;
 mod fit;
 mod histogram;

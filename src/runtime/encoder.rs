@@ -169,7 +169,7 @@ impl Encoder {
         let Layout::Audio { rate } = frame.layout else {
             return Err(Error::shape("frame kind", "audio", "image"));
         };
-        let rows = plain::grid(&self.bundle, &[frame.channels, 0])?[0];
+        let rows = plain::rows(&self.bundle, frame.channels)?;
         let cell = self.bundle.cell();
         let sound = self.sound.get_or_insert_with(|| Sound {
             rate,

@@ -1,0 +1,166 @@
+//! `tamis bench`: what this machine does in a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::args::Bench as Typed;
+use super::codecs::asked;
+use super::{Outcome, files, print_line};
+use crate::codec::{Bundle, Frame, Kind, Layout, Samples};
+use crate::error::{Error, Result};
+use crate::lab::bench::{Bench, Row};
+use crate::pipeline::media;
+use crate::pipeline::sources::find_files;
+use crate::pipeline::sources::synthetic::{Scene, Tone};
+use crate::runtime::Simd;
+
+/// Sizes of pictures that are made if none are named, as width and height.
+const SIZES: [(usize, usize); 3] = [(768, 512), (1920, 1080), (4096, 3072)];
+/// Pixels from which a picture is worth several threads.
+const LARGE: usize = 4_000_000;
+/// Channels that are measured, as far as a bundle has groups that end there.
+const CHANNELS: [usize; 3] = [12, 24, 48];
+/// Time steps of a chunk of sound, and chunks.
+const CHUNK: usize = 4096;
+const CHUNKS: usize = 64;
+
+pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let names = match typed.codec.is_empty() {
+        true => ["rgb", "stereo", "mono"].map(String::from).to_vec(),
+        false => typed.codec.clone(),
+    };
+    let bundles: Vec<Bundle> = names.iter().map(|n| asked(n)).collect::<Result<_>>()?;
+    let pictures = pictures(typed)?;
+    let mut rows = Vec::new();
+    if !typed.json {
+        print_line("in memory, medians, one thread unless said")?;
+    }
+    for bundle in bundles {
+        let bundle = Arc::new(bundle);
+        let sets: Vec<Vec<Frame>> = match bundle.kind {
+            Kind::Audio => vec![sound(&bundle)],
+            Kind::Image if bundle.inputs == 1 => pictures.iter().map(|p| gray(p)).collect(),
+            Kind::Image => pictures.clone(),
+        };
+        for frames in &sets {
+            for bench in benches(typed, &bundle, frames) {
+                let bar = files::progress(0, "measuring");
+                let new = bench.run()?;
+                bar.finish_and_clear();
+                for row in &new {
+                    if !typed.json {
+                        print_line(line(row))?;
+                    }
+                }
+                rows.extend(new);
+            }
+        }
+    }
+    if typed.json {
+        let rows: Vec<Value> = rows.iter().map(fields).collect();
+        print_line(json!({ "tamis": env!("CARGO_PKG_VERSION"), "rows": rows }))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Every combination that is asked for.
+fn benches<'a>(typed: &Typed, bundle: &Arc<Bundle>, frames: &'a [Frame]) -> Vec<Bench<'a>> {
+    let image = bundle.kind == Kind::Image;
+    let mut channels: Vec<usize> =
+        CHANNELS.into_iter().filter(|c| image && bundle.groups.contains(c)).collect();
+    if channels.is_empty() {
+        channels = vec![bundle.channels()];
+    }
+    let simds = if typed.every_simd && image { Simd::all() } else { vec![Simd::best()] };
+    let large = image && frames.first().is_some_and(|f| f.positions() >= LARGE);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = match typed.threads {
+        Some(n) if image => vec![n],
+        None if large && cores > 1 => vec![1, cores],
+        _ => vec![1],
+    };
+    let time = Duration::from_secs_f64(typed.seconds);
+    let mut all = Vec::new();
+    for &channels in &channels {
+        for &simd in &simds {
+            for &threads in &threads {
+                let bundle = Arc::clone(bundle);
+                all.push(Bench { bundle, channels, simd, threads, time, frames });
+            }
+        }
+    }
+    all
+}
+
+/// Pictures of each size, those that were named or made ones.
+fn pictures(typed: &Typed) -> Result<Vec<Vec<Frame>>> {
+    if typed.inputs.is_empty() {
+        return Ok(SIZES.map(|(w, h)| vec![Scene::new(w, h, 1).frame(0)]).to_vec());
+    }
+    let mut sets: Vec<Vec<Frame>> = Vec::new();
+    for file in find_files(&typed.inputs)? {
+        let frame = media::read(&file.path, &media::Limits::default())?.frame;
+        if frame.is_audio() {
+            let reason = "is a sound; pictures only, sounds are made".to_owned();
+            return Err(Error::input(file.path.display().to_string(), reason));
+        }
+        let alike = |set: &&mut Vec<Frame>| {
+            set[0].extent == frame.extent && set[0].channels == frame.channels
+        };
+        match sets.iter_mut().find(alike) {
+            Some(set) => set.push(frame),
+            None => sets.push(vec![frame]),
+        }
+    }
+    Ok(sets)
+}
+
+/// The first colour of each picture, as gray.
+fn gray(frames: &[Frame]) -> Vec<Frame> {
+    let one = |f: &Frame| {
+        let samples = match &f.samples {
+            Samples::U8(v) => Samples::U8(v.iter().step_by(f.channels).copied().collect()),
+            other => other.clone(),
+        };
+        Frame::new(Layout::Gray, 1, f.extent.clone(), samples)
+    };
+    frames.iter().filter_map(|f| one(f).ok()).collect()
+}
+
+fn sound(bundle: &Bundle) -> Vec<Frame> {
+    let tone = Tone::new(bundle.rate.max(1), bundle.inputs, 1);
+    (0..CHUNKS).map(|k| tone.samples((k * CHUNK) as u64, CHUNK)).collect()
+}
+
+fn line(row: &Row) -> String {
+    let simd = row.simd.map_or("-", Simd::name);
+    let threads =
+        if row.threads == 1 { String::new() } else { format!(", {} threads", row.threads) };
+    let (extent, unit) = match row.sound {
+        true => (format!("{} channels", row.extent[0]), "x real time"),
+        false => (format!("{}x{}", row.extent[1], row.extent[0]), "MP/s"),
+    };
+    format!(
+        "{:<15} {:<8} {:>4} channels  {extent:>12}  {simd:>8}  {:>8.0} {unit}{threads}",
+        row.what.name(),
+        row.bundle,
+        row.channels,
+        row.speed
+    )
+}
+
+fn fields(row: &Row) -> Value {
+    let mut line = json!({
+        "what": row.what.name(),
+        "bundle": row.bundle,
+        "channels": row.channels,
+        "extent": row.extent,
+        "threads": row.threads,
+        "simd": row.simd.map(Simd::name),
+        "device": "cpu",
+    });
+    line[if row.sound { "x_realtime" } else { "mpps" }] = json!(row.speed);
+    line
+}

@@ -1,0 +1,140 @@
+//! What the kernels do in a second on this machine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality};
+use crate::error::Result;
+use crate::runtime::{Decoder, Encoder, Simd};
+
+/// Calls before the clock counts: memory is there, and the processor is awake.
+const WARM: usize = 3;
+/// Calls at least.
+const CALLS: usize = 5;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Samples to integer latents, in memory.
+    EncodeLatents,
+    /// Integer latents to samples by the linear inverse, in memory.
+    DecodePreview,
+}
+
+impl What {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EncodeLatents => "encode_latents",
+            Self::DecodePreview => "decode_preview",
+        }
+    }
+}
+
+/// A figure, and what it was taken with.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What was measured.
+    pub what: What,
+    /// Name of the bundle.
+    pub bundle: String,
+    /// Channels coded.
+    pub channels: usize,
+    /// Height and width, or channels and time steps of a chunk.
+    pub extent: [usize; 2],
+    /// Threads asked for.
+    pub threads: usize,
+    /// Instruction set; `None` where the compiler chose.
+    pub simd: Option<Simd>,
+    /// Whether it is sound.
+    pub sound: bool,
+    /// Median over calls: millions of pixels in a second, or seconds of sound.
+    pub speed: f64,
+}
+
+/// What to measure with: frames of one kind and size, taken in turn.
+#[derive(Debug, Clone)]
+pub struct Bench<'a> {
+    /// The codec.
+    pub bundle: Arc<Bundle>,
+    /// Channels of it.
+    pub channels: usize,
+    /// Instruction set of fixed-point pictures.
+    pub simd: Simd,
+    /// Threads of one picture.
+    pub threads: usize,
+    /// How long a figure may take.
+    pub time: Duration,
+    /// Pictures, or chunks of one sound.
+    pub frames: &'a [Frame],
+}
+
+impl Bench<'_> {
+    /// Measures both ways.
+    ///
+    /// # Errors
+    /// `Shape` if the frames do not fit the bundle.
+    pub fn run(&self) -> Result<Vec<Row>> {
+        let Some(first) = self.frames.first() else { return Ok(Vec::new()) };
+        let mut encoder = Encoder::new(Arc::clone(&self.bundle), self.channels, Quality::DEFAULT)?;
+        encoder.set_simd(self.simd);
+        encoder.set_threads(self.threads);
+        let latents: Vec<Latent> =
+            self.frames.iter().map(|f| encoder.push(f, false)).collect::<Result<_>>()?;
+        encoder.reset();
+        let mut latent = latents[0].clone();
+        let encoding = self.median(|i| encoder.push_into(&self.frames[i], false, &mut latent))?;
+        let mut rows = vec![self.row(What::EncodeLatents, self.threads, first, encoding)];
+        // A picture is decoded by one thread, and each sound from its start.
+        if self.threads == 1 {
+            let mut decoder = Decoder::new(Arc::clone(&self.bundle), self.channels);
+            decoder.set_simd(self.simd);
+            let mut next = 0;
+            let decoding = self.median(|i| {
+                let mut latent = latents[i].clone();
+                latent.span.position = next;
+                latent.span.reset = false;
+                next += *latent.grid.last().unwrap_or(&0) as u64;
+                decoder.push(&latent, first.layout).map(drop)
+            })?;
+            rows.push(self.row(What::DecodePreview, 1, first, decoding));
+        }
+        Ok(rows)
+    }
+
+    fn row(&self, what: What, threads: usize, frame: &Frame, seconds: f64) -> Row {
+        let fixed = self.bundle.arithmetic == Arithmetic::Fixed;
+        let (extent, done) = match frame.layout {
+            Layout::Audio { rate } => {
+                ([frame.channels, frame.extent[0]], frame.extent[0] as f64 / f64::from(rate))
+            }
+            _ => ([frame.extent[0], frame.extent[1]], frame.positions() as f64 / 1e6),
+        };
+        Row {
+            what,
+            bundle: self.bundle.card.name.clone(),
+            channels: self.channels,
+            extent,
+            threads,
+            simd: (fixed && self.bundle.kind == Kind::Image).then_some(self.simd),
+            sound: frame.is_audio(),
+            speed: done / seconds,
+        }
+    }
+
+    /// Seconds that a call takes: the median.
+    fn median(&self, mut call: impl FnMut(usize) -> Result<()>) -> Result<f64> {
+        let count = self.frames.len();
+        for i in 0..WARM {
+            call(i % count)?;
+        }
+        let (start, mut times) = (Instant::now(), Vec::new());
+        while times.len() < CALLS || start.elapsed() < self.time {
+            let before = Instant::now();
+            call(times.len() % count)?;
+            times.push(before.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
+    }
+}

@@ -1,0 +1,131 @@
+//! What encoding asks of the allocator: nothing once it runs, and little more than its input.
+
+#![allow(missing_docs, unsafe_code, clippy::unwrap_used)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout as Size, System};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use common::{audio_bundle, fixed_bundle, picture, sound};
+use tamis::codec::{Frame, Quality};
+use tamis::runtime::{Decoder, Encoder, Simd};
+
+/// Counts what is asked for, and the most that was held.
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+/// Tests count one at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, size: Size) -> *mut u8 {
+        CALLS.fetch_add(1, Relaxed);
+        let held = HELD.fetch_add(size.size(), Relaxed) + size.size();
+        MOST.fetch_max(held, Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, size: Size) {
+        HELD.fetch_sub(size.size(), Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(at, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Calls of the allocator during some work.
+fn calls(work: impl FnOnce()) -> usize {
+    let before = CALLS.load(Relaxed);
+    work();
+    CALLS.load(Relaxed) - before
+}
+
+/// The most that some work held at once, beyond what was held before.
+fn most(work: impl FnOnce()) -> usize {
+    let before = HELD.load(Relaxed);
+    MOST.store(before, Relaxed);
+    work();
+    MOST.load(Relaxed) - before
+}
+
+#[test]
+fn frames_after_the_first_allocate_nothing() {
+    let _turn = TURN.lock();
+    let bundle = fixed_bundle(3, 24, 1);
+    let frames: Vec<Frame> = (0..3).map(|seed| picture(120, 333, seed)).collect();
+    for simd in Simd::all() {
+        let mut encoder = Encoder::new(bundle.clone(), 24, Quality::DEFAULT).unwrap();
+        encoder.set_simd(simd);
+        let mut latent = encoder.push(&frames[0], false).unwrap();
+        let count = calls(|| {
+            for frame in &frames {
+                encoder.push_into(frame, false, &mut latent).unwrap();
+            }
+        });
+        assert_eq!(count, 0, "{}", simd.name());
+    }
+}
+
+#[test]
+fn chunks_of_sound_after_the_first_allocate_nothing() {
+    let _turn = TURN.lock();
+    let bundle = audio_bundle(2);
+    let chunks: Vec<Frame> = (0..40).map(|seed| sound(1000, 2, 8000, seed)).collect();
+    let mut encoder = Encoder::new(bundle.clone(), bundle.channels(), Quality::DEFAULT).unwrap();
+    let mut latent = encoder.push(&chunks[0], false).unwrap();
+    for chunk in &chunks[..20] {
+        encoder.push_into(chunk, false, &mut latent).unwrap();
+    }
+    let count = calls(|| {
+        for chunk in &chunks[20..] {
+            encoder.push_into(chunk, false, &mut latent).unwrap();
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn twelve_megapixels_need_little_beyond_input_and_output() {
+    let _turn = TURN.lock();
+    const SPARE: usize = 8 << 20;
+    let (height, width) = (3072, 4096);
+    let bundle = fixed_bundle(3, 48, 1);
+    let mut input = None;
+    let held = most(|| {
+        let samples = (0..height * width * 3).map(|i| (i * 7 + i / 8192) as u8);
+        let mut bytes = Vec::with_capacity(height * width * 3);
+        bytes.extend(samples);
+        input = Some(Frame::rgb(height, width, bytes).unwrap());
+    });
+    let frame = input.unwrap();
+    assert!(held >= height * width * 3);
+    for (simd, threads) in [(Simd::Portable, 1), (Simd::best(), 1), (Simd::best(), 2)] {
+        let mut latent = None;
+        let held = most(|| {
+            let mut encoder = Encoder::new(bundle.clone(), 48, Quality::DEFAULT).unwrap();
+            encoder.set_simd(simd);
+            encoder.set_threads(threads);
+            latent = Some(encoder.push(&frame, false).unwrap());
+        });
+        let latent = latent.unwrap();
+        let spare = held - 2 * latent.values.len();
+        println!("{}, {threads} threads: {:.2} MB", simd.name(), spare as f64 / 1e6);
+        assert!(spare <= SPARE, "{spare} bytes beyond the latents");
+        let held = most(|| {
+            let mut decoder = Decoder::new(bundle.clone(), 48);
+            decoder.set_simd(simd);
+            drop(decoder.push(&latent, frame.layout).unwrap());
+        });
+        let spare = held - height * width * 3;
+        println!("{}, back: {:.2} MB", simd.name(), spare as f64 / 1e6);
+        assert!(spare <= SPARE, "{spare} bytes beyond the picture");
+    }
+}
