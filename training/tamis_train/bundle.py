@@ -7,14 +7,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from .transform import packets_1d, packets_2d, pad_mirror
+from .transform import fixed_bands, mul, packets_1d, packets_2d, pad_mirror, saturate
 
 DEFAULT_QUALITY = 75
 
 
 @dataclass
 class Bundle:
-    """Shape: analysis [C, inputs * bands], bias, steps, deviation [C]."""
+    """Shape: analysis [C, bands], bias, steps, deviation [C].
+
+    Of a bundle in fixed point also `terms`: the index of bands and the weights in 1/32768, int32 [C, terms] each.
+    """
 
     name: str
     kind: str
@@ -27,6 +30,7 @@ class Bundle:
     bias: torch.Tensor
     steps: torch.Tensor
     deviation: torch.Tensor
+    terms: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @staticmethod
     def load(folder):
@@ -36,23 +40,56 @@ class Bundle:
         if card["format"] != 1 or card["ends"] != "mirror" or card["quantizer"]["kind"] != "step":
             raise ValueError(f"{folder}: heads are trained on bundles of format 1 with mirrored ends and steps")
         weights = load_file(folder / "weights.safetensors")
-        bands = card["inputs"] * (4 if card["kind"] == "image" else 2) ** card["levels"]
+        bands, terms = card["inputs"] * (4 if card["kind"] == "image" else 2) ** card["levels"], None
+        if (arithmetic := card.get("arithmetic", "float")) == "fixed":
+            bands = 96 if card["inputs"] == 3 else 64
+            terms = whole_terms(weights)
+        elif arithmetic != "float":
+            raise ValueError(f"{folder}: no such arithmetic as {arithmetic}")
         return Bundle(
             name=card["card"]["name"], kind=card["kind"], codec_id=card["codec_id"], inputs=card["inputs"],
             levels=card["levels"], channels=card["channels"], rate=card.get("rate", 0),
             analysis=dense(weights, "analysis", card["channels"], bands),
             bias=weights["bias"].float(), steps=weights["steps"].float(), deviation=weights["deviation"].float(),
+            terms=terms,
         )  # fmt: skip
 
     def project(self, x):
-        """Latents before rounding. Shape: [b, inputs, h, w] -> [b, C, h', w'] or [b, inputs, n] -> [b, C, t]."""
+        """Latents before rounding. Shape: [b, inputs, h, w] -> [b, C, h', w'] or [b, inputs, n] -> [b, C, t].
+
+        Samples of pictures are -0.5 to 0.5. In fixed point they are first made 16-bit, as tamis does with floating-point
+        samples; those of 8 bits come out exact, and so do the latents, which are int16 then.
+        """
         cell = 2**self.levels
+        if self.terms is not None:
+            return torch.cat([self.project_fixed(part) for part in x.split(1)])
         if self.kind == "image":
             bands = packets_2d(pad_mirror(pad_mirror(x, cell, -1), cell, -2), self.levels)
         else:
             bands = packets_1d(pad_mirror(x, cell), self.levels)
         y = self.analysis @ bands.flatten(2) + self.bias[:, None]
         return y.reshape(y.shape[0], -1, *bands.shape[2:])
+
+    def project_fixed(self, x):
+        """Shape: [b, inputs, h, w] -> int16 [b, C, h', w']."""
+        wide = torch.floor((x + 0.5).nan_to_num(0).clamp(0, 1).mul(65535).double() + 0.5).int()
+        value = torch.div(wide * 2040 + 32767, 65535, rounding_mode="floor")
+        bands = fixed_bands(pad_mirror(pad_mirror(value, 8, -1), 8, -2))
+        index, weight = self.terms
+        y = self.bias.int()[:, None, None].expand(len(x), -1, *bands.shape[2:]).clone()
+        for t in range(index.shape[1]):
+            saturate(y.add_(mul(bands[:, index[:, t]], weight[:, t, None, None])))
+        return y.short()
+
+    def quantize(self, y, quality):
+        """The integers of the latent, as floating-point numbers. Shape: y [b, C, ...], quality [b] -> [b, C, ...]."""
+        wide = (slice(None), slice(None)) + (None,) * (y.dim() - 2)
+        step = step_factor(quality)[:, None] * self.steps
+        if self.terms is None:
+            return round_half_away(y / step[wide])
+        factor, shift = divisors(step)
+        half = (1 << shift) >> 1
+        return (saturate(mul(y.int(), factor[wide]).add_(half[wide])) >> shift[wide]).float()
 
     def head_input(self, y, quality, prefix):
         """What a head is given: rounded, restored, divided by the deviation, zero from channel `prefix` on.
@@ -62,8 +99,23 @@ class Bundle:
         wide = (slice(None), slice(None)) + (None,) * (y.dim() - 2)
         step = (step_factor(quality)[:, None] * self.steps)[wide]
         kept = (torch.arange(y.shape[1]) < prefix[:, None])[wide]
-        v = round_half_away(y / step)
-        return v * (step / self.deviation[None][wide]) * kept
+        return self.quantize(y, quality) * (step / self.deviation[None][wide]) * kept
+
+
+def whole_terms(weights):
+    """Index and weights in 1/32768 of a projection in fixed point, in their stored order. Shape: int32 [C, terms] twice."""
+    weight = weights.get("analysis.weight", weights.get("analysis"))
+    index = weights.get("analysis.index", torch.arange(weight.shape[1]).expand(weight.shape))
+    return index.int(), torch.round(weight.double() * 32768).int()
+
+
+def divisors(step):
+    """Division by steps as a factor in 1/32768 and a shift. Shape: f32 [...] -> int32 [...] twice."""
+    inverse, shift = 1 / step.double(), torch.zeros(step.shape, dtype=torch.int32)
+    for _ in range(15):
+        small = inverse < 0.5
+        inverse, shift = torch.where(small, 2 * inverse, inverse), shift + small.int()
+    return torch.floor(inverse * 32768 + 0.5).clamp(max=32767).int(), shift
 
 
 def dense(weights, name, rows, columns):

@@ -55,11 +55,15 @@ def alter(x, generator):
 
 
 def latents(bundle, pictures, generator=None, chunk=32):
-    """Latents before rounding, of altered pictures if there is a generator. Shape: [n, 3, h, w] u8 -> [n, C, h', w'] f16."""
+    """Latents before rounding, of altered pictures if there is a generator.
+
+    Shape: [n, 3, h, w] u8 -> [n, C, h', w'], f16, or the int16 of a bundle in fixed point.
+    """
     parts = []
     for x in pictures.split(chunk):
         x = x.float() / 255
         if generator is not None:
             x = alter(x, generator)
-        parts.append(bundle.project(x - 0.5).half())
+        y = bundle.project(x - 0.5)
+        parts.append(y.half() if y.is_floating_point() else y)
     return torch.cat(parts)

@@ -1,6 +1,7 @@
 """The packet transform of native bundles: CDF 9/7 lifting, mirrored ends, every band split at every level.
 
 Signs and band order are those of WaLLoC: the high band is the negated detail, bands stand in natural (Paley) order.
+At the end the same in 16-bit fixed point, integer for integer as `src/codec/fixed.rs` has it.
 """
 
 import functools
@@ -61,3 +62,60 @@ def pad_mirror(x, cell, axis=-1):
     period = max(1, 2 * (n - 1))
     index = torch.arange(whole) % period
     return x.index_select(axis, torch.minimum(index, period - index) if n > 1 else index * 0)
+
+
+# The lifting steps in 1/32768; the first is -1 - FIXED_ALPHA / 32768.
+FIXED_ALPHA, FIXED_BETA, FIXED_GAMMA, FIXED_DELTA = 19206, -1736, 28931, 14533
+CENTRE = 3060  # half the range of the sum of the colours
+
+
+def saturate(x):
+    """Sums of 16-bit numbers stop at the ends of 16 bits. In place."""
+    return x.clamp_(-32768, 32767)
+
+
+def mul(a, c):
+    """a * c / 32768, rounded half up. Shape: int32 of 16-bit numbers -> the same."""
+    return (a * c).add_(0x4000).bitwise_right_shift_(15)
+
+
+def fixed_level(x):
+    """One level along the last axis but one, without gains. Shape: int32 [..., n, m], n even -> two of [..., n / 2, m]."""
+    s, d = x[..., 0::2, :], x[..., 1::2, :]
+    after = lambda s: saturate(s + torch.cat([s[..., 1:, :], s[..., -1:, :]], -2))
+    before = lambda d: saturate(d + torch.cat([d[..., :1, :], d[..., :-1, :]], -2))
+    t = after(s)
+    d = saturate(saturate(d - t).sub_(mul(t, FIXED_ALPHA)))
+    s = saturate(s + mul(before(d), FIXED_BETA))
+    d = saturate(d + mul(after(s), FIXED_GAMMA))
+    s = saturate(s + mul(before(d), FIXED_DELTA))
+    return s, d
+
+
+def fixed_packets(x, levels):
+    """Shape: int32 [..., n, m] -> [..., 2^levels, n / 2^levels, m]."""
+    x = x.unsqueeze(-3)
+    for _ in range(levels):
+        x = torch.stack(fixed_level(x), -3).flatten(-4, -3)
+    return x
+
+
+def fixed_packets_2d(x, levels):
+    """First the packets of every row, then those of every column. Shape: int32 [b, h, w] -> [b, 4^levels, h', w']."""
+    rows = fixed_packets(x.transpose(-1, -2).contiguous(), levels)
+    both = fixed_packets(rows.transpose(-1, -2).contiguous(), levels)
+    b, _, _, h, w = both.shape
+    bits = [axis for j in range(levels) for axis in (1 + j, 1 + levels + j)]
+    both = both.reshape(b, *[2] * (2 * levels), h, w).permute(0, *bits, 2 * levels + 1, 2 * levels + 2)
+    return both.reshape(b, 4**levels, h, w)
+
+
+def fixed_bands(x):
+    """Bands of the sum and, of colours, of two opponents of half size. Shape: int32 [b, 1 or 3, h, w], 8 to an 8-bit
+    level, h and w multiples of 8 -> [b, 64 or 96, h / 8, w / 8]."""
+    if x.shape[1] == 1:
+        return fixed_packets_2d(3 * x[:, 0] - CENTRE, 3)
+    r, g, b = x.unbind(1)
+    halve = lambda p: (p[:, 0::2, 0::2] + p[:, 0::2, 1::2] + p[:, 1::2, 0::2] + p[:, 1::2, 1::2] + 2) >> 2
+    opponents = [fixed_packets_2d(halve(p), 2) for p in (r - b, 2 * g - r - b)]
+    return torch.cat([fixed_packets_2d(r + g + b - CENTRE, 3), *opponents], 1)

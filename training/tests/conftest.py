@@ -16,16 +16,17 @@ torch.set_num_threads(2)
 from tamis_train.waste_head import LABELS  # noqa: E402
 
 
-def bundle_folder(folder, kind, inputs, levels, channels, weights):
+def bundle_folder(folder, kind, inputs, levels, channels, weights, arithmetic="float"):
     """Writes a bundle as tamis does."""
     folder.mkdir()
     (folder / "codec.toml").write_text(
-        f'format = 1\nkind = "{kind}"\ninputs = {inputs}\nlevels = {levels}\nends = "mirror"\nchannels = {channels}\n'
+        f'format = 1\nkind = "{kind}"\narithmetic = "{arithmetic}"\ninputs = {inputs}\nlevels = {levels}\nends = "mirror"\n'
+        f'channels = {channels}\n'
         f'groups = [{channels}]\nrate = 8000\ncodec_id = "0123456789abcdef"\ntables_id = "0"\n'
         f'[quantizer]\nkind = "step"\n[card]\nname = "made"\n'
     )
     ones = torch.ones(channels)
-    save_file(weights | {"bias": 0 * ones, "steps": 0.05 * ones, "deviation": 0.3 * ones}, folder / "weights.safetensors")
+    save_file({"bias": 0 * ones, "steps": 0.05 * ones, "deviation": 0.3 * ones} | weights, folder / "weights.safetensors")
     return folder
 
 
