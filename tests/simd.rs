@@ -95,6 +95,46 @@ fn other_samples_are_the_same_everywhere() {
     }
 }
 
+#[test]
+fn camera_pixels_are_the_same_everywhere() {
+    for bundle in [fixed_bundle(3, 24, 21), fixed_bundle(1, 16, 22)] {
+        for (h, w) in [(1usize, 1usize), (2, 64), (49, 71), (64, 256), (65, 257), (31, 130)] {
+            let mut noise = Noise(h as u64);
+            let mut bytes = |n: usize| (0..n).map(|_| (noise.next() * 256.0) as u8).collect();
+            let nv12 = Samples::Nv12(bytes(h * w + h.div_ceil(2) * 2 * w.div_ceil(2)));
+            let yuyv = Samples::Yuyv(bytes(h * 4 * w.div_ceil(2)));
+            for samples in [nv12, yuyv] {
+                let frame = Frame::new(Layout::Rgb, 3, vec![h, w], samples).unwrap();
+                check(&bundle, &frame, Quality::MAX, 2);
+            }
+        }
+    }
+}
+
+/// Brightness and colour differences of a picture give nearly the latents of its colours.
+#[test]
+fn camera_pixels_mean_what_their_colours_mean() {
+    let bundle = fixed_bundle(3, 12, 23);
+    let (h, w) = (64, 96);
+    let colours = [[255u8, 255, 255], [0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]];
+    let codes = [[235u8, 128, 128], [16, 128, 128], [81, 90, 240], [145, 54, 34], [41, 240, 110]];
+    for ([r, g, b], [y, blue, red]) in colours.into_iter().zip(codes) {
+        let mut nv12 = vec![y; h * w];
+        nv12.extend([blue, red].repeat(h * w / 4));
+        let yuyv = [y, blue, y, red].repeat(h * w / 2);
+        let rgb = Frame::rgb(h, w, [r, g, b].repeat(h * w)).unwrap();
+        let truth = plain::encode(&bundle, &rgb, 12, Quality::MAX).unwrap();
+        for samples in [Samples::Nv12(nv12.clone()), Samples::Yuyv(yuyv.clone())] {
+            let frame = Frame::new(Layout::Rgb, 3, vec![h, w], samples).unwrap();
+            let latent = plain::encode(&bundle, &frame, 12, Quality::MAX).unwrap();
+            let scale = truth.values.iter().map(|v| v.unsigned_abs()).max().unwrap();
+            for (a, b) in latent.values.iter().zip(&truth.values) {
+                assert!(a.abs_diff(*b) <= 2 + scale / 40, "{a} {b} of {scale}");
+            }
+        }
+    }
+}
+
 fn check_decoder(bundle: &Arc<Bundle>, latent: &Latent, channels: usize) {
     let truth = plain::decode(bundle, latent, channels).unwrap();
     for simd in Simd::all() {

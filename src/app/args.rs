@@ -60,7 +60,7 @@ pub struct Input {
     /// Sample rate that sounds are brought to [default: their own is kept]
     #[arg(long, value_name = "HZ")]
     pub resample: Option<u32>,
-    /// Inputs are bare 8-bit frames: WIDTHxHEIGHT:rgb24 or WIDTHxHEIGHT:gray8
+    /// Inputs are bare 8-bit frames: WIDTHxHEIGHT:rgb24, or gray8, nv12, yuyv422 (BT.601)
     #[arg(long, value_name = "FORMAT", conflicts_with = "raw_audio")]
     pub raw_video: Option<String>,
     /// Inputs are bare samples: RATE:CHANNELS:s16le or RATE:CHANNELS:f32le

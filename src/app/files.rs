@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::Input;
-use crate::codec::Layout;
 use crate::error::{Error, Result};
-use crate::pipeline::media::{RATE_LIMIT, RawDepth};
+use crate::pipeline::media::{RATE_LIMIT, RawDepth, RawPixels};
 use crate::pipeline::sources::{Found, Raw, Reading};
 
 /// Whether an output that was typed means a folder.
@@ -81,7 +80,9 @@ pub fn reading(typed: &Input) -> Result<Reading> {
     let mut reading = Reading { rate: typed.resample, ..Reading::default() };
     if let Some(format) = &typed.raw_video {
         reading.raw = Some(raw_video(format).ok_or_else(|| {
-            let reason = format!("{format:?} is not like 640x480:rgb24 or 640x480:gray8");
+            let reason = format!(
+                "{format:?} is not like 640x480:rgb24; gray8, nv12 and yuyv422 are known too"
+            );
             Error::config("--raw-video", reason)
         })?);
     }
@@ -102,12 +103,8 @@ pub fn reading(typed: &Input) -> Result<Reading> {
 pub fn raw_video(format: &str) -> Option<Raw> {
     let (size, pixel) = format.split_once(':')?;
     let (width, height) = size.split_once('x')?;
-    let layout = match pixel {
-        "rgb24" => Layout::Rgb,
-        "gray8" => Layout::Gray,
-        _ => return None,
-    };
-    Some(Raw::Video(layout, [height.parse().ok()?, width.parse().ok()?]))
+    let pixels = RawPixels::named(pixel)?;
+    Some(Raw::Video(pixels, [height.parse().ok()?, width.parse().ok()?]))
 }
 
 /// Reads `RATE:CHANNELS:s16le`.
@@ -147,7 +144,7 @@ mod tests {
 
     #[test]
     fn raw_formats() {
-        assert_eq!(raw_video("4x3:rgb24"), Some(Raw::Video(Layout::Rgb, [3, 4])));
+        assert_eq!(raw_video("4x3:rgb24"), Some(Raw::Video(RawPixels::Rgb24, [3, 4])));
         assert_eq!(raw_video("4x3:yuv"), None);
         assert!(raw_audio("8000:1:f32le").is_some());
         assert_eq!(raw_audio("8000:1:f32le:9"), None);

@@ -170,7 +170,7 @@ fn shorten(frame: &mut Frame, seconds: f64) {
         let len = steps * frame.channels;
         frame.extent[0] = steps;
         match &mut frame.samples {
-            Samples::U8(v) => v.truncate(len),
+            Samples::U8(v) | Samples::Nv12(v) | Samples::Yuyv(v) => v.truncate(len),
             Samples::U16(v) => v.truncate(len),
             Samples::I16(v) => v.truncate(len),
             Samples::F32(v) => v.truncate(len),

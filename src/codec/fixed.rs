@@ -15,6 +15,7 @@ use super::bundle::Bundle;
 use super::frame::{Frame, Samples};
 use super::latent::Latent;
 use super::quality::Quality;
+use super::yuv;
 use crate::signal::fixed::{double, halve, mul};
 use crate::signal::{Ends, PacketTransform, cells, mirror};
 
@@ -35,10 +36,10 @@ pub(crate) const fn inner(inputs: usize) -> usize {
 }
 
 /// Sample `i` of the interleaved values, 8 to an 8-bit level.
-pub(crate) fn value(samples: &Samples, i: usize) -> i16 {
+fn value(samples: &Samples, i: usize) -> i16 {
     let wide = |v: u32| ((v * 2040 + 32767) / 65535) as i16;
     match samples {
-        Samples::U8(v) => i16::from(v[i]) * 8,
+        Samples::U8(v) | Samples::Nv12(v) | Samples::Yuyv(v) => i16::from(v[i]) * 8,
         Samples::U16(v) => wide(v[i].into()),
         Samples::I16(v) => wide((i32::from(v[i]) + 32768) as u32),
         // NaN becomes 0.
@@ -46,22 +47,43 @@ pub(crate) fn value(samples: &Samples, i: usize) -> i16 {
     }
 }
 
-/// The sum and, for three inputs, the opponents of half size, all of whole cells.
+/// Brightness of video range, 32 to a level, to the sum of the colours.
+pub(crate) const LUMA: i16 = 28617;
+/// Colour differences, blue and red, 128 to a level, to the sum and to both opponents.
+pub(crate) const CHROMA: [[i16; 2]; 3] = [[3329, 1604], [-4131, 3269], [-5736, -6599]];
+
+/// The sum of the colours of a pixel, and both opponents.
 ///
 /// Opponents are red - blue and 2 green - red - blue. Gray feeds every input of a colour codec.
+pub(crate) fn pixel(frame: &Frame, y: usize, x: usize) -> [i16; 3] {
+    let extent = [frame.extent[0], frame.extent[1]];
+    let [luma, blue, red] = match &frame.samples {
+        Samples::Nv12(v) => yuv::nv12(v, extent, y, x),
+        Samples::Yuyv(v) => yuv::yuyv(v, extent, y, x),
+        samples => {
+            let at = (y * extent[1] + x) * frame.channels;
+            let [r, g, b] = [0, 1, 2].map(|c| value(samples, at + c.min(frame.channels - 1)));
+            return [r + g + b - CENTRE, r - b, 2 * g - r - b];
+        }
+    };
+    let luma = mul((i16::from(luma) - 16) << 5, LUMA) - CENTRE;
+    let [blue, red] = [blue, red].map(|v| (i16::from(v) - 128) << 7);
+    let [sum, a, b] = CHROMA.map(|[of_blue, of_red]| mul(blue, of_blue) + mul(red, of_red));
+    [luma + sum, a, b]
+}
+
+/// The sum and, for three inputs, the opponents of half size, all of whole cells.
 fn planes(inputs: usize, frame: &Frame) -> [Vec<i16>; 3] {
     let (h, w) = (frame.extent[0], frame.extent[1]);
     let (height, width) = (cells(h, CELL) * CELL, cells(w, CELL) * CELL);
     let mut out: [Vec<i16>; 3] = Default::default();
     for y in 0..height {
         for x in 0..width {
-            let at = (mirror(y, h) * w + mirror(x, w)) * frame.channels;
-            let [r, g, b] =
-                [0, 1, 2].map(|c| value(&frame.samples, at + c.min(frame.channels - 1)));
-            out[0].push(r + g + b - CENTRE);
+            let [sum, a, b] = pixel(frame, mirror(y, h), mirror(x, w));
+            out[0].push(sum);
             if inputs == 3 {
-                out[1].push(r - b);
-                out[2].push(2 * g - r - b);
+                out[1].push(a);
+                out[2].push(b);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::yuv;
 use crate::error::{Error, Result};
 
 /// Which stream an item belongs to, its place in it, and when it was captured.
@@ -47,13 +48,18 @@ pub enum Samples {
     I16(Vec<i16>),
     /// Pictures and sound of any other precision.
     F32(Vec<f32>),
+    /// 8-bit colour pictures as cameras give them, BT.601 in video range: brightness, then both
+    /// colour differences, blue first, of every two rows and columns.
+    Nv12(Vec<u8>),
+    /// The same with colour differences of every two columns, between the brightnesses of both.
+    Yuyv(Vec<u8>),
 }
 
 impl Samples {
-    /// Number of values.
+    /// Number of values as they are stored.
     pub fn len(&self) -> usize {
         match self {
-            Self::U8(v) => v.len(),
+            Self::U8(v) | Self::Nv12(v) | Self::Yuyv(v) => v.len(),
             Self::U16(v) => v.len(),
             Self::I16(v) => v.len(),
             Self::F32(v) => v.len(),
@@ -69,7 +75,8 @@ impl Samples {
 /// One picture, or one stretch of sound.
 ///
 /// Shape: `extent` is `[height, width]` for pictures and `[steps]` for sound;
-/// `samples` holds `channels` values for each.
+/// `samples` holds `channels` values for each, or what [`Samples::Nv12`] or [`Samples::Yuyv`] says
+/// for a picture of three channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
     /// What the samples mean.
@@ -104,10 +111,16 @@ impl Frame {
         if channels == 0 || fixed.is_some_and(|c| c != channels) {
             return Err(Error::shape("frame channels", fixed.unwrap_or(1), channels));
         }
-        let expected = extent
-            .iter()
-            .try_fold(channels, |n, &e| n.checked_mul(e))
-            .ok_or_else(|| Error::shape("frame extent", "a product below 2^64", "more"))?;
+        let expected = match (&samples, &extent[..]) {
+            (Samples::Nv12(_), &[h, w]) if layout == Layout::Rgb => yuv::nv12_len([h, w]),
+            (Samples::Yuyv(_), &[h, w]) if layout == Layout::Rgb => yuv::yuyv_len([h, w]),
+            (Samples::Nv12(_) | Samples::Yuyv(_), _) => {
+                return Err(Error::shape("NV12 or YUYV frame", "Rgb", format!("{layout:?}")));
+            }
+            _ => extent.iter().try_fold(channels, |n, &e| n.checked_mul(e)),
+        };
+        let expected =
+            expected.ok_or_else(|| Error::shape("frame extent", "a product below 2^64", "more"))?;
         if samples.len() != expected {
             return Err(Error::shape("frame samples", expected, samples.len()));
         }
@@ -155,7 +168,40 @@ impl Frame {
                 let x = if v[i].is_nan() { 0.0 } else { v[i] };
                 if self.is_audio() { sound(x) } else { x.clamp(0.0, 1.0) - 0.5 }
             }
+            Samples::Nv12(v) => self.colour(i, yuv::nv12, v),
+            Samples::Yuyv(v) => self.colour(i, yuv::yuyv, v),
         }
+    }
+
+    /// Value `i` of a picture that is stored as brightness and colour differences.
+    fn colour(
+        &self,
+        i: usize,
+        pixel: fn(&[u8], [usize; 2], usize, usize) -> [u8; 3],
+        bytes: &[u8],
+    ) -> f32 {
+        let extent = [self.extent[0], self.extent[1]];
+        let [y, blue, red] = pixel(bytes, extent, i / 3 / extent[1], i / 3 % extent[1]);
+        f32::from(yuv::rgb(y, blue, red, false)[i % 3]) / 255.0 - 0.5
+    }
+
+    /// A picture of brightness and colour differences as red, green and blue bytes; `None` if the
+    /// frame is stored otherwise.
+    pub fn to_rgb(&self) -> Option<Self> {
+        let (pixel, bytes): (fn(&[u8], _, _, _) -> _, _) = match &self.samples {
+            Samples::Nv12(v) => (yuv::nv12, v),
+            Samples::Yuyv(v) => (yuv::yuyv, v),
+            _ => return None,
+        };
+        let (height, width) = (self.extent[0], self.extent[1]);
+        let mut out = Vec::with_capacity(3 * height * width);
+        for y in 0..height {
+            for x in 0..width {
+                let [luma, blue, red] = pixel(bytes, [height, width], y, x);
+                out.extend(yuv::rgb(luma, blue, red, false));
+            }
+        }
+        Some(Self { samples: Samples::U8(out), extent: self.extent.clone(), ..*self })
     }
 
     /// All values as [`Self::value`] gives them, in memory that is used again.

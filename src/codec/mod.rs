@@ -18,6 +18,7 @@ mod projection;
 mod quality;
 mod quantize;
 mod tables;
+pub(crate) mod yuv;
 
 pub use bundle::{Arithmetic, Bundle, Card, Kind, Parts};
 pub(crate) use file::read_file;

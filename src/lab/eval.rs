@@ -89,8 +89,8 @@ fn split(frame: &Frame) -> Result<Vec<Frame>> {
         let samples = match &frame.samples {
             Samples::I16(v) => Samples::I16(v[from * n..to * n].to_vec()),
             Samples::F32(v) => Samples::F32(v[from * n..to * n].to_vec()),
-            Samples::U8(_) | Samples::U16(_) => {
-                return Err(Error::shape("sound samples", "I16 or F32", "U8 or U16"));
+            _ => {
+                return Err(Error::shape("sound samples", "I16 or F32", "those of pictures"));
             }
         };
         Frame::new(frame.layout, n, vec![to - from], samples)

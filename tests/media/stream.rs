@@ -1,7 +1,7 @@
 //! Video and sound from streams: YUV4MPEG2 and raw.
 
 use tamis::codec::{Frame, Layout, Samples};
-use tamis::pipeline::media::{Chroma, Limits, RawAudio, RawDepth, RawVideo, Y4mReader};
+use tamis::pipeline::media::{Chroma, Limits, RawAudio, RawDepth, RawPixels, RawVideo, Y4mReader};
 
 /// A stream of `frames` frames whose bytes count up.
 fn y4m(header: &str, frame_bytes: usize, frames: usize) -> Vec<u8> {
@@ -94,11 +94,12 @@ fn y4m_cut_or_wrong() {
 fn raw_streams() {
     let bytes: Vec<u8> = (0..20).collect();
     let limits = Limits::default();
-    let mut video = RawVideo::new(bytes.as_slice(), Layout::Rgb, [1, 3], "test", &limits).unwrap();
+    let mut video =
+        RawVideo::new(bytes.as_slice(), RawPixels::Rgb24, [1, 3], "test", &limits).unwrap();
     assert_eq!(video.next_frame().unwrap(), Some(Frame::rgb(1, 3, (0..9).collect()).unwrap()));
     assert!(video.next_frame().unwrap().is_some() && video.next_frame().unwrap().is_none());
     assert!(video.lost().unwrap().contains("2 of 9"));
-    assert!(RawVideo::new(&[][..], Layout::Gray, [0, 3], "test", &limits).is_err());
+    assert!(RawVideo::new(&[][..], RawPixels::Gray8, [0, 3], "test", &limits).is_err());
 
     let mut sound = RawAudio::new(bytes.as_slice(), RawDepth::S16le, 8000, 3, "test").unwrap();
     assert_eq!(sound.next_block(2).unwrap().unwrap().extent, [2]);

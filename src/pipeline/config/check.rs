@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Config, RawConfig, SinkConfig, SourceConfig, StageConfig};
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
+use crate::pipeline::media::RawPixels;
 use crate::pipeline::media::{FPS, Limits, RATE_LIMIT, check_sound_shape};
 use crate::pipeline::stages::{Encode, Every, check_fit};
 use crate::runtime::{find_bundle, find_head};
@@ -93,8 +94,8 @@ fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
     match source {
         SourceConfig::Scene { .. } => Some((Kind::Image, 3)),
         SourceConfig::Tone { channels, .. } => Some((Kind::Audio, *channels)),
-        SourceConfig::Stdin { raw: Some(RawConfig::Video { gray, .. }) } => {
-            Some((Kind::Image, if *gray { 1 } else { 3 }))
+        SourceConfig::Stdin { raw: Some(RawConfig::Video { pixels, .. }) } => {
+            Some((Kind::Image, if *pixels == RawPixels::Gray8 { 1 } else { 3 }))
         }
         SourceConfig::Stdin { raw: Some(RawConfig::Audio { channels, .. }) } => {
             Some((Kind::Audio, *channels))

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::line::{Pipeline, Sink, Source, Stage};
-use super::media::{RawDepth, WavDepth};
+use super::media::{RawDepth, RawPixels, WavDepth};
 use super::sinks::{Container, Frames, JsonLines, Picture};
 use super::sources::synthetic::{Scene, Tone};
 use super::sources::{Files, Raw, Reading, SceneSource, ToneSource, find_files};
 use super::stages::{Crop, Decode, Encode, Every, Infer, Pack, Resize};
-use crate::codec::{Layout, Quality, read_file};
+use crate::codec::{Quality, read_file};
 use crate::error::{Error, Result};
 use crate::runtime::{find_bundle, find_head};
 
@@ -104,9 +104,9 @@ pub enum RawConfig {
         width: usize,
         /// Rows.
         height: usize,
-        /// One brightness per pixel instead of RGB.
+        /// `rgb24`, `gray8`, `nv12` or `yuyv422`.
         #[serde(default)]
-        gray: bool,
+        pixels: RawPixels,
     },
     /// Interleaved samples.
     Audio {
@@ -310,9 +310,8 @@ impl Config {
             }
             SourceConfig::Stdin { raw } => {
                 let raw = raw.as_ref().map(|r| match *r {
-                    RawConfig::Video { width, height, gray } => {
-                        let layout = if gray { Layout::Gray } else { Layout::Rgb };
-                        Raw::Video(layout, [height, width])
+                    RawConfig::Video { width, height, pixels } => {
+                        Raw::Video(pixels, [height, width])
                     }
                     RawConfig::Audio { rate, channels, float } => {
                         let depth = if float { RawDepth::F32le } else { RawDepth::S16le };

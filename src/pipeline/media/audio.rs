@@ -193,7 +193,7 @@ impl Sound {
                 v.resize(end, 0.0);
                 buffer.copy_to_slice_interleaved(&mut v[start..]);
             }
-            Samples::U8(_) | Samples::U16(_) => {}
+            _ => {}
         }
         Ok(true)
     }
@@ -212,7 +212,7 @@ impl Sound {
         match &mut self.samples {
             Samples::I16(v) => v.resize(end as usize, 0),
             Samples::F32(v) => v.resize(end as usize, 0.0),
-            Samples::U8(_) | Samples::U16(_) => {}
+            _ => {}
         }
         Ok(())
     }

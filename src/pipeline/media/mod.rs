@@ -22,7 +22,7 @@ pub use self::audio::{read_audio, read_wav};
 pub(crate) use self::format::refusal;
 pub use self::format::{Format, Kind, sniff};
 pub use self::image::{encode_png, encode_ppm, read_image};
-pub use self::raw::{RawAudio, RawDepth, RawVideo};
+pub use self::raw::{RawAudio, RawDepth, RawPixels, RawVideo};
 pub use self::resample::resample;
 pub use self::wav::{WavHeader, WavReader};
 pub use self::wav_write::{WavDepth, WavWriter, encode_wav};

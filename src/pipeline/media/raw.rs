@@ -2,40 +2,82 @@
 
 use std::io::Read;
 
+use serde::Deserialize;
+
 use super::wav::finite;
 use super::{Limits, check_sound_shape, fill};
-use crate::codec::{Frame, Layout, Samples};
+use crate::codec::{Frame, Layout, Samples, yuv};
 use crate::error::{Error, Result};
 use crate::pipeline::warning::Warning;
 
-/// Reads 8-bit RGB or gray frames of one size.
+/// How the pixels of raw frames are stored, by the names that ffmpeg has for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawPixels {
+    /// Red, green, blue bytes.
+    #[default]
+    Rgb24,
+    /// One byte.
+    Gray8,
+    /// See [`Samples::Nv12`].
+    Nv12,
+    /// See [`Samples::Yuyv`].
+    Yuyv422,
+}
+
+impl RawPixels {
+    /// Finds a format by its name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "rgb24" => Self::Rgb24,
+            "gray8" => Self::Gray8,
+            "nv12" => Self::Nv12,
+            "yuyv422" => Self::Yuyv422,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of a frame.
+    fn bytes(self, [height, width]: [usize; 2]) -> Option<usize> {
+        match self {
+            Self::Rgb24 => height.checked_mul(width)?.checked_mul(3),
+            Self::Gray8 => height.checked_mul(width),
+            Self::Nv12 => yuv::nv12_len([height, width]),
+            Self::Yuyv422 => yuv::yuyv_len([height, width]),
+        }
+    }
+}
+
+/// Reads 8-bit frames of one size.
 #[derive(Debug)]
 pub struct RawVideo<R> {
     input: R,
     name: String,
-    layout: Layout,
+    pixels: RawPixels,
     extent: [usize; 2],
+    /// Bytes of a frame.
+    bytes: usize,
     index: u64,
     lost: Option<String>,
 }
 
 impl<R: Read> RawVideo<R> {
-    /// Takes what the bytes mean: `Gray` or `Rgb`, and `[height, width]`.
+    /// Takes what the bytes mean, and `[height, width]`.
     ///
     /// # Errors
-    /// `Shape` if the layout is sound, `Input` if a side is 0, `Limit` if frames are too large.
+    /// `Input` if a side is 0, `Limit` if frames are too large.
     pub fn new(
         input: R,
-        layout: Layout,
+        pixels: RawPixels,
         extent: [usize; 2],
         name: &str,
         limits: &Limits,
     ) -> Result<Self> {
-        if matches!(layout, Layout::Audio { .. }) {
-            return Err(Error::shape("layout of raw video", "Gray or Rgb", "Audio"));
-        }
         limits.check_picture(name, extent[0] as u64, extent[1] as u64)?;
-        Ok(Self { input, name: name.to_owned(), layout, extent, index: 0, lost: None })
+        let bytes = pixels
+            .bytes(extent)
+            .ok_or_else(|| Error::shape("raw frame", "fewer than 2^64 bytes", "more"))?;
+        Ok(Self { input, name: name.to_owned(), pixels, extent, bytes, index: 0, lost: None })
     }
 
     /// The next frame; `None` at the end.
@@ -43,8 +85,7 @@ impl<R: Read> RawVideo<R> {
     /// # Errors
     /// `Io` if the input fails.
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
-        let channels = if self.layout == Layout::Gray { 1 } else { 3 };
-        let wanted = self.extent[0] * self.extent[1] * channels;
+        let wanted = self.bytes;
         let mut bytes = Vec::new();
         let found =
             fill(&mut self.input, &mut bytes, wanted).map_err(|e| Error::io(&self.name, e))?;
@@ -58,7 +99,13 @@ impl<R: Read> RawVideo<R> {
             return Ok(None);
         }
         self.index += 1;
-        Frame::new(self.layout, channels, self.extent.to_vec(), Samples::U8(bytes)).map(Some)
+        let (layout, channels, samples) = match self.pixels {
+            RawPixels::Rgb24 => (Layout::Rgb, 3, Samples::U8(bytes)),
+            RawPixels::Gray8 => (Layout::Gray, 1, Samples::U8(bytes)),
+            RawPixels::Nv12 => (Layout::Rgb, 3, Samples::Nv12(bytes)),
+            RawPixels::Yuyv422 => (Layout::Rgb, 3, Samples::Yuyv(bytes)),
+        };
+        Frame::new(layout, channels, self.extent.to_vec(), samples).map(Some)
     }
 
     /// What was left out at the end of the stream, if anything.

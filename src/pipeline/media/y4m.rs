@@ -4,6 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use super::{FPS, Limits, fill};
+use crate::codec::yuv::rgb;
 use crate::codec::{Frame, Layout, Samples};
 use crate::error::{Error, Result};
 
@@ -220,20 +221,6 @@ impl<R: Read> Y4mReader<R> {
     }
 }
 
-/// One pixel from BT.601 brightness and colour differences, in 16-bit fixed point.
-///
-/// Source: ITU-R BT.601-7, 2.5; full range as in JFIF.
-fn rgb(y: u8, blue: u8, red: u8, full_range: bool) -> [u8; 3] {
-    let (b, r) = (i32::from(blue) - 128, i32::from(red) - 128);
-    let (y, to_red, blue_to_green, red_to_green, to_blue) = if full_range {
-        (65536 * i32::from(y), 91881, 22554, 46802, 116_130)
-    } else {
-        (76309 * (i32::from(y) - 16), 104_597, 25675, 53279, 132_201)
-    };
-    let round = |v: i32| ((v + 32768) >> 16).clamp(0, 255) as u8;
-    [round(y + to_red * r), round(y - blue_to_green * b - red_to_green * r), round(y + to_blue * b)]
-}
-
 /// The next line without its line feed; `None` at the end of the input.
 fn line(input: &mut impl Read, name: &str) -> Result<Option<String>> {
     let mut text = Vec::new();
@@ -256,19 +243,5 @@ fn line(input: &mut impl Read, name: &str) -> Result<Option<String>> {
             return Err(Error::input(name, reason));
         }
         text.push(byte[0]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rgb;
-
-    #[test]
-    fn primaries_of_bt601() {
-        assert_eq!(rgb(16, 128, 128, false), [0, 0, 0]);
-        assert_eq!(rgb(235, 128, 128, false), [255, 255, 255]);
-        assert_eq!(rgb(82, 90, 240, false), [255, 1, 0]);
-        assert_eq!(rgb(0, 128, 128, true), [0, 0, 0]);
-        assert_eq!(rgb(255, 128, 128, true), [255, 255, 255]);
     }
 }

@@ -11,7 +11,8 @@ use crate::codec::{Frame, Layout, Samples, Stamp};
 use crate::error::{Error, Result};
 use crate::pipeline::item::Item;
 use crate::pipeline::media::{
-    self, Decoded, Format, Limits, RawAudio, RawDepth, RawVideo, WavReader, Y4mReader, sniff,
+    self, Decoded, Format, Limits, RawAudio, RawDepth, RawPixels, RawVideo, WavReader, Y4mReader,
+    sniff,
 };
 use crate::pipeline::warning::Warning;
 
@@ -43,7 +44,7 @@ impl Default for Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raw {
     /// 8-bit frames of `[height, width]`.
-    Video(Layout, [usize; 2]),
+    Video(RawPixels, [usize; 2]),
     /// Interleaved samples.
     Audio {
         /// Their width.
@@ -106,8 +107,8 @@ impl Feed {
     /// As [`Self::open`].
     pub fn read(mut input: Input, name: &str, how: &Reading) -> Result<Self> {
         let body = match how.raw {
-            Some(Raw::Video(layout, extent)) => {
-                Body::Raw(RawVideo::new(input, layout, extent, name, &how.limits)?)
+            Some(Raw::Video(pixels, extent)) => {
+                Body::Raw(RawVideo::new(input, pixels, extent, name, &how.limits)?)
             }
             Some(Raw::Audio { depth, rate, channels }) => Body::Sound {
                 blocks: Blocks::Raw(RawAudio::new(input, depth, rate, channels, name)?),
@@ -301,7 +302,9 @@ impl Blocks {
                     return Ok(None);
                 }
                 Ok(Some(match &frame.samples {
-                    Samples::U8(v) => Samples::U8(v[from * n..to * n].to_vec()),
+                    Samples::U8(v) | Samples::Nv12(v) | Samples::Yuyv(v) => {
+                        Samples::U8(v[from * n..to * n].to_vec())
+                    }
                     Samples::U16(v) => Samples::U16(v[from * n..to * n].to_vec()),
                     Samples::I16(v) => Samples::I16(v[from * n..to * n].to_vec()),
                     Samples::F32(v) => Samples::F32(v[from * n..to * n].to_vec()),

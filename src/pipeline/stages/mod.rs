@@ -118,10 +118,14 @@ fn crop(frame: &Frame, c: &Crop) -> Result<Frame> {
     fn rows<T: Copy>(v: &[T], start: usize, row: usize, len: usize, count: usize) -> Vec<T> {
         (0..count).flat_map(|r| v[start + r * row..][..len].iter().copied()).collect()
     }
+    let rgb = frame.to_rgb();
+    let frame = rgb.as_ref().unwrap_or(frame);
     let n = frame.channels;
     let (start, row, len) = ((c.top * w + c.left) * n, w * n, width * n);
     let samples = match &frame.samples {
-        Samples::U8(v) => Samples::U8(rows(v, start, row, len, height)),
+        Samples::U8(v) | Samples::Nv12(v) | Samples::Yuyv(v) => {
+            Samples::U8(rows(v, start, row, len, height))
+        }
         Samples::U16(v) => Samples::U16(rows(v, start, row, len, height)),
         Samples::I16(v) => Samples::I16(rows(v, start, row, len, height)),
         Samples::F32(v) => Samples::F32(rows(v, start, row, len, height)),

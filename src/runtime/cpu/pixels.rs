@@ -18,8 +18,12 @@ pub(super) enum Pixels<'a> {
     Rgb8(&'a [u8]),
     /// One byte.
     Gray8(&'a [u8]),
-    /// Anything else, sample by sample.
-    Other { samples: &'a Samples, channels: usize },
+    /// Brightness of all pixels, and colour differences of every two rows and columns.
+    Nv12(&'a [u8], &'a [u8], &'a Frame),
+    /// Brightness and colour differences in turn.
+    Yuyv(&'a [u8], &'a Frame),
+    /// Anything else, pixel by pixel.
+    Other(&'a Frame),
 }
 
 /// Planes of `2 N` columns of two rows.
@@ -42,7 +46,12 @@ impl<'a> Pixels<'a> {
         match (&frame.samples, frame.channels) {
             (Samples::U8(v), 3) => Self::Rgb8(v),
             (Samples::U8(v), 1) => Self::Gray8(v),
-            (samples, channels) => Self::Other { samples, channels },
+            (Samples::Nv12(v), _) => {
+                let (luma, chroma) = v.split_at(frame.positions());
+                Self::Nv12(luma, chroma, frame)
+            }
+            (Samples::Yuyv(v), _) => Self::Yuyv(v, frame),
+            _ => Self::Other(frame),
         }
     }
 
@@ -55,15 +64,25 @@ impl<'a> Pixels<'a> {
         width: usize,
         padded: &mut [u8; MOST],
     ) -> Quads<I::V> {
-        let upper = self.row::<I, N>(upper * width, left, width, padded);
-        let lower = self.row::<I, N>(lower * width, left, width, padded);
+        // Two rows that share their colour, and nothing mirrored.
+        if upper + 1 == lower && left + 2 * N <= width {
+            match *self {
+                Self::Nv12(luma, chroma, _) => {
+                    return nv12::<I, N>(luma, chroma, upper, left, width);
+                }
+                Self::Yuyv(pixels, _) => return yuyv::<I, N>(pixels, upper, left, width),
+                _ => {}
+            }
+        }
+        let upper = self.row::<I, N>(upper, left, width, padded);
+        let lower = self.row::<I, N>(lower, left, width, padded);
         let mut opponents = [I::splat(0); 2];
         for (p, to) in opponents.iter_mut().enumerate() {
             let (a, b) = (upper.opponents[p], lower.opponents[p]);
             let sums = I::pairs(I::add(a[0], b[0]), I::add(a[1], b[1]));
             *to = match self {
-                Self::Other { .. } => I::shift(I::add(sums, I::splat(2)), 2),
-                _ => I::add(sums, sums),
+                Self::Rgb8(_) | Self::Gray8(_) => I::add(sums, sums),
+                _ => I::shift(I::add(sums, I::splat(2)), 2),
             };
         }
         Quads { sum: [upper.sum, lower.sum], opponents }
@@ -72,11 +91,12 @@ impl<'a> Pixels<'a> {
     #[inline(always)]
     fn row<I: Isa<N>, const N: usize>(
         &self,
-        first: usize,
+        row: usize,
         left: usize,
         width: usize,
         padded: &mut [u8; MOST],
     ) -> Row<I::V> {
+        let first = row * width;
         let nothing = [I::splat(0); 2];
         let mut out = Row { sum: nothing, opponents: [nothing; 2] };
         match *self {
@@ -102,17 +122,12 @@ impl<'a> Pixels<'a> {
                     *sum = I::of(values);
                 }
             }
-            Self::Other { samples, channels } => {
-                let last = channels - 1;
+            Self::Nv12(_, _, frame) | Self::Yuyv(_, frame) | Self::Other(frame) => {
                 for k in 0..2 {
                     let (mut sum, mut a, mut b) = ([0; N], [0; N], [0; N]);
                     for (i, ((sum, a), b)) in sum.iter_mut().zip(&mut a).zip(&mut b).enumerate() {
-                        let at = (first + mirror(left + k * N + i, width)) * channels;
-                        let red = fixed::value(samples, at);
-                        let green = fixed::value(samples, at + last.min(1));
-                        let blue = fixed::value(samples, at + last.min(2));
-                        *sum = red + green + blue - CENTRE;
-                        (*a, *b) = (red - blue, 2 * green - red - blue);
+                        let column = mirror(left + k * N + i, width);
+                        [*sum, *a, *b] = fixed::pixel(frame, row, column);
                     }
                     out.sum[k] = I::of(sum);
                     (out.opponents[0][k], out.opponents[1][k]) = (I::of(a), I::of(b));
@@ -121,6 +136,102 @@ impl<'a> Pixels<'a> {
         }
         out
     }
+}
+
+/// [`Pixels::quads`] of an NV12 picture.
+#[inline(always)]
+fn nv12<I: Isa<N>, const N: usize>(
+    luma: &[u8],
+    chroma: &[u8],
+    upper: usize,
+    left: usize,
+    width: usize,
+) -> Quads<I::V> {
+    let row = upper / 2 * 2 * width.div_ceil(2) + left;
+    let (mut blue, mut red) = ([0; N], [0; N]);
+    let pairs = chroma[row..row + 2 * N].as_chunks::<2>().0;
+    for ((blue, red), pair) in blue.iter_mut().zip(&mut red).zip(pairs) {
+        *blue = (i16::from(pair[0]) - 128) << 7;
+        *red = (i16::from(pair[1]) - 128) << 7;
+    }
+    let (blue, red) = (I::of(blue), I::of(red));
+    let [sum, a, b] = fixed::CHROMA.map(|[of_blue, of_red]| {
+        I::add(I::mul(blue, I::splat(of_blue)), I::mul(red, I::splat(of_red)))
+    });
+    let sum = twice::<I, N>(sum);
+    let bright = |row: usize| {
+        let from = &luma[row * width + left..][..2 * N];
+        [
+            I::add(brightness::<I, N>(from[..N].iter().copied()), sum[0]),
+            I::add(brightness::<I, N>(from[N..].iter().copied()), sum[1]),
+        ]
+    };
+    Quads { sum: [bright(upper), bright(upper + 1)], opponents: [a, b] }
+}
+
+/// [`Pixels::quads`] of a YUYV picture.
+#[inline(always)]
+fn yuyv<I: Isa<N>, const N: usize>(
+    pixels: &[u8],
+    upper: usize,
+    left: usize,
+    width: usize,
+) -> Quads<I::V> {
+    let stride = 4 * width.div_ceil(2);
+    let mut sums = [[I::splat(0); 2]; 2];
+    let mut opponents = [[I::splat(0); 2]; 2];
+    for (k, to) in sums.iter_mut().enumerate() {
+        let from = &pixels[(upper + k) * stride + 2 * left..][..4 * N];
+        let (low, high) = from.split_at(2 * N);
+        let (low, high) = (low.as_chunks::<2>().0, high.as_chunks::<2>().0);
+        let chroma = [differences::<I, N>(low), differences::<I, N>(high)];
+        let mut of = [I::splat(0); 3];
+        for (to, weights) in of.iter_mut().zip(fixed::CHROMA) {
+            // Blue stands where the column is even, red where it is odd.
+            let mut both = [0; N];
+            both.iter_mut().enumerate().for_each(|(i, w)| *w = weights[i % 2]);
+            let both = I::of(both);
+            *to = I::pairs(I::mul(chroma[0], both), I::mul(chroma[1], both));
+        }
+        let sum = twice::<I, N>(of[0]);
+        to[0] = I::add(brightness::<I, N>(low.iter().map(|p| p[0])), sum[0]);
+        to[1] = I::add(brightness::<I, N>(high.iter().map(|p| p[0])), sum[1]);
+        (opponents[0][k], opponents[1][k]) = (of[1], of[2]);
+    }
+    // The mean of four, of which two and two are the same.
+    let opponents = opponents.map(|[a, b]| {
+        let both = I::add(a, b);
+        I::shift(I::add(I::add(both, both), I::splat(2)), 2)
+    });
+    Quads { sum: sums, opponents }
+}
+
+/// What brightness adds to the sum: see [`fixed::pixel`].
+#[inline(always)]
+fn brightness<I: Isa<N>, const N: usize>(bytes: impl Iterator<Item = u8>) -> I::V {
+    let mut values = [0; N];
+    values.iter_mut().zip(bytes).for_each(|(to, y)| *to = (i16::from(y) - 16) << 5);
+    I::sub(I::mul(I::of(values), I::splat(fixed::LUMA)), I::splat(CENTRE))
+}
+
+/// Colour differences of YUYV, 128 to a level.
+#[inline(always)]
+fn differences<I: Isa<N>, const N: usize>(pixels: &[[u8; 2]]) -> I::V {
+    let mut values = [0; N];
+    values.iter_mut().zip(pixels).for_each(|(to, p)| *to = (i16::from(p[1]) - 128) << 7);
+    I::of(values)
+}
+
+/// Every value twice.
+#[inline(always)]
+fn twice<I: Isa<N>, const N: usize>(a: I::V) -> [I::V; 2] {
+    let a = I::values(a);
+    let (mut low, mut high) = ([0; N], [0; N]);
+    for i in 0..N {
+        low[i] = a[i / 2];
+        high[i] = a[N / 2 + i / 2];
+    }
+    [I::of(low), I::of(high)]
 }
 
 /// `count` pixels of `C` bytes of the row of `width` pixels that begins at pixel `first`, as they
