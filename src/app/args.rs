@@ -89,8 +89,8 @@ pub struct Encode {
     /// How to read the inputs.
     #[command(flatten)]
     pub input: Input,
-    /// Files coded at once [default: one per core]
-    #[arg(long)]
+    /// Files coded at once [default: one per core]; of one stream, threads for each picture [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024).map(usize::from))]
     pub threads: Option<usize>,
     /// Print one JSON object per output
     #[arg(long)]

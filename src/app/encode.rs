@@ -41,6 +41,11 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         reading: files::reading(&typed.input)?,
         quality: Quality::new(typed.quality)?,
         channels: typed.channels,
+        // Of one stream the strips of a frame go side by side, of several the files.
+        threads: match files::is_folder(&typed.output) {
+            true => 1,
+            false => typed.threads.unwrap_or(1),
+        },
     };
     let stop = stop_flag();
     if !files::is_folder(&typed.output) {
@@ -125,6 +130,8 @@ struct Job {
     reading: Reading,
     quality: Quality,
     channels: Option<usize>,
+    /// Threads for each frame.
+    threads: usize,
 }
 
 /// What became of one output.
@@ -152,7 +159,8 @@ impl Job {
         let bundle = self.codecs.fit(layout, channels)?;
         let kept = self.channels.unwrap_or(bundle.channels());
         let encode = Encode::new(bundle.clone(), kept, self.quality)
-            .map_err(|e| Error::config("--channels", e))?;
+            .map_err(|e| Error::config("--channels", e))?
+            .threads(self.threads);
         let (place, out) = Output::open(output)?;
         let bytes = std::sync::Arc::<AtomicU64>::default();
         let out = Counting { out, count: bytes.clone() };

@@ -82,6 +82,42 @@ fn a_picture_goes_there_and_back() {
 }
 
 #[test]
+fn camera_frames_on_standard_input_and_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    for (format, frame_bytes) in [("70x50:nv12", 70 * 50 * 3 / 2), ("70x50:yuyv422", 70 * 50 * 2)] {
+        let bytes: Vec<u8> = (0..3 * frame_bytes).map(|i| (i * 31 % 251) as u8).collect();
+        for (threads, name) in [("1", "one.tamis"), ("3", "three.tamis")] {
+            let args = ["encode", "-", "-o", name, "--raw-video", format, "--threads", threads];
+            good(&tamis_with(dir, &args, &bytes));
+        }
+        let one = std::fs::read(dir.join("one.tamis")).unwrap();
+        assert_eq!(one, std::fs::read(dir.join("three.tamis")).unwrap());
+        let info = json(&tamis(dir, &["info", "one.tamis", "--json"]));
+        assert_eq!(
+            (&info[0]["packets"], &info[0]["extent"]),
+            (&3.into(), &serde_json::json!([50, 70]))
+        );
+    }
+}
+
+#[test]
+fn bench_measures_what_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    std::fs::write(dir.join("a.png"), encode_png(&picture(40, 56, 1)).unwrap()).unwrap();
+    let args = ["bench", "a.png", "--codec", "rgb,mono", "--seconds", "0", "--json"];
+    let rows = json(&tamis(dir, &args))[0]["rows"].as_array().unwrap().clone();
+    assert_eq!(rows.len(), 2 * 4);
+    for row in &rows {
+        let speed = if row["bundle"] == "rgb" { &row["mpps"] } else { &row["x_realtime"] };
+        assert!(speed.as_f64().unwrap() > 0.0, "{row}");
+    }
+    assert_eq!(rows[0]["extent"], serde_json::json!([40, 56]));
+    assert_eq!(tamis(dir, &["bench", "--seconds", "nan"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_minute_of_stereo_keeps_its_length() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();

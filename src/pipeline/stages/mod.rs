@@ -246,6 +246,12 @@ impl Encode {
     pub fn new(bundle: Arc<Bundle>, channels: usize, quality: Quality) -> Result<Self> {
         Ok(Self { encoder: Encoder::new(bundle, channels, quality)?, stream: 0 })
     }
+
+    /// Encodes each picture on up to this many threads.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.encoder.set_threads(threads);
+        self
+    }
 }
 
 impl Stage for Encode {
