@@ -35,7 +35,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let pictures = pictures(typed)?;
     let mut rows = Vec::new();
     if !typed.json {
-        print_line("in memory, medians, one thread unless said")?;
+        print_line(
+            "in memory, samples to latents and back, without entropy coding; medians, one thread unless said",
+        )?;
     }
     for bundle in bundles {
         let bundle = Arc::new(bundle);
