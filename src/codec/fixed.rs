@@ -227,9 +227,10 @@ pub(crate) fn dequantize(value: i16, step: f32) -> i16 {
 
 /// Weights of a band, channel by channel, 32768 to 2.
 pub(crate) fn back_weights(bundle: &Bundle, band: usize, channels: usize) -> Vec<i16> {
-    let mut weights = vec![0; channels];
+    let mut weights = vec![0i16; channels];
     for (c, weight) in bundle.synthesis.row(band).filter(|&(c, _)| c < channels) {
-        weights[c] = whole(weight, 2.0);
+        // A column may stand twice in a row; -32768 has no product.
+        weights[c] = i16::max(weights[c].saturating_add(whole(weight, 2.0)), -i16::MAX);
     }
     weights
 }

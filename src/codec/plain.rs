@@ -70,7 +70,7 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
     let values = match bundle.arithmetic {
         Arithmetic::Fixed => {
             let reals = fixed::reals(bundle, frame, channels);
-            let cells = (reals.len() / channels).max(1);
+            let cells = (reals.len() / channels.max(1)).max(1);
             let rows = reals.chunks_exact(cells).zip(&bundle.steps);
             rows.flat_map(|(y, &step)| fixed::quantize(y, step, quality)).collect()
         }

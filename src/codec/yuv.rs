@@ -16,7 +16,7 @@ pub(crate) fn rgb(y: u8, blue: u8, red: u8, full_range: bool) -> [u8; 3] {
 
 /// Bytes of an NV12 picture.
 pub(crate) fn nv12_len([height, width]: [usize; 2]) -> Option<usize> {
-    let chroma = height.div_ceil(2).checked_mul(2 * width.div_ceil(2))?;
+    let chroma = height.div_ceil(2).checked_mul(width.div_ceil(2))?.checked_mul(2)?;
     height.checked_mul(width)?.checked_add(chroma)
 }
 

@@ -79,7 +79,7 @@ impl Bench<'_> {
         let mut encoder = Encoder::new(Arc::clone(&self.bundle), self.channels, Quality::DEFAULT)?;
         encoder.set_simd(self.simd);
         encoder.set_threads(self.threads);
-        let latents: Vec<Latent> =
+        let mut latents: Vec<Latent> =
             self.frames.iter().map(|f| encoder.push(f, false)).collect::<Result<_>>()?;
         encoder.reset();
         let mut latent = latents[0].clone();
@@ -91,11 +91,11 @@ impl Bench<'_> {
             decoder.set_simd(self.simd);
             let mut next = 0;
             let decoding = self.median(|i| {
-                let mut latent = latents[i].clone();
+                let latent = &mut latents[i];
                 latent.span.position = next;
                 latent.span.reset = false;
                 next += *latent.grid.last().unwrap_or(&0) as u64;
-                decoder.push(&latent, first.layout).map(drop)
+                decoder.push(latent, first.layout).map(drop)
             })?;
             rows.push(self.row(What::DecodePreview, 1, first, decoding));
         }

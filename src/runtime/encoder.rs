@@ -12,6 +12,8 @@ use super::cpu::{FixedEncoder, Simd};
 /// 8192 x 8192 picture needs megabytes, not gigabytes.
 const STRIP: usize = 16;
 
+/// Threads of one picture at most.
+const THREADS: usize = 1024;
 /// Cells of sound that are projected at once: they stay in the first-level cache.
 const STEPS: usize = 32;
 
@@ -82,7 +84,7 @@ impl Encoder {
 
     /// Encodes a picture on up to this many threads; one at first. Latents do not depend on it.
     pub fn set_threads(&mut self, threads: usize) {
-        self.threads = threads.max(1);
+        self.threads = threads.clamp(1, THREADS);
     }
 
     /// Chooses the instruction set of fixed-point pictures; the widest at first. Latents do not

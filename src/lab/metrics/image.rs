@@ -20,7 +20,7 @@ const C2: f64 = (0.03 * 255.0) * (0.03 * 255.0);
 /// `Shape` if the frames are not pictures of one layout and extent.
 pub fn psnr_db(reference: &Frame, other: &Frame) -> Result<f64> {
     pictures(reference, other)?;
-    let count = reference.samples.len();
+    let count = reference.positions() * reference.channels;
     let sum: f64 = (0..count).map(|i| (level(reference, i) - level(other, i)).powi(2)).sum();
     Ok(ratio_db(255.0 * 255.0 * count as f64, sum))
 }

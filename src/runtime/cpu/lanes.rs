@@ -224,25 +224,25 @@ macro_rules! plain_methods {
 
         #[inline(always)]
         fn splat(value: i16) -> $v {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { $splat(value) }
         }
 
         #[inline(always)]
         fn add(a: $v, b: $v) -> $v {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { $add(a, b) }
         }
 
         #[inline(always)]
         fn sub(a: $v, b: $v) -> $v {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { $sub(a, b) }
         }
 
         #[inline(always)]
         fn mul(a: $v, b: $v) -> $v {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { $mul(a, b) }
         }
     };
@@ -254,13 +254,13 @@ macro_rules! zips {
     ($v:ty, $($name:ident $low:ident $high:ident),*) => {$(
         #[inline(always)]
         fn $name(a: $v, b: $v) -> ($v, $v) {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { ($low(a, b), $high(a, b)) }
         }
     )*};
 }
 
-/// The kernels reach these types only on machines that have their instructions: `super::run`.
+/// The kernels reach these types only on machines that have their instructions: `super::dispatch`.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod x86 {
@@ -331,20 +331,20 @@ mod x86 {
 
         #[inline(always)]
         fn shift(a: __m128i, bits: u32) -> __m128i {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { _mm_sra_epi16(a, _mm_cvtsi32_si128(bits as i32)) }
         }
 
         #[inline(always)]
         fn pairs(a: __m128i, b: __m128i) -> __m128i {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { _mm_hadd_epi16(a, b) }
         }
 
         #[inline(always)]
         fn part(pixels: &[u8]) -> [[__m128i; 3]; 2] {
             let p = &pixels[..48];
-            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // SAFETY: the machine has the instructions, see `super::dispatch`; arrays and registers have
             // the same size, and every bit pattern is a value.
             unsafe {
                 let first = transmute::<[i8; 16], __m128i>(FIRST);
@@ -365,7 +365,7 @@ mod x86 {
 
         #[inline(always)]
         fn join([red, green, blue]: [__m128i; 3], to: &mut [u8]) {
-            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // SAFETY: the machine has the instructions, see `super::dispatch`; arrays and registers have
             // the same size, and every bit pattern is a value.
             unsafe {
                 let order = transmute::<[[i8; 16]; 1], __m128i>([JOIN; 1]);
@@ -404,20 +404,20 @@ mod x86 {
 
         #[inline(always)]
         fn shift(a: __m256i, bits: u32) -> __m256i {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { _mm256_sra_epi16(a, _mm_cvtsi32_si128(bits as i32)) }
         }
 
         #[inline(always)]
         fn pairs(a: __m256i, b: __m256i) -> __m256i {
-            // SAFETY: the machine has the instructions, see `super::run`.
+            // SAFETY: the machine has the instructions, see `super::dispatch`.
             unsafe { _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi16(a, b)) }
         }
 
         #[inline(always)]
         fn part(pixels: &[u8]) -> [[__m256i; 3]; 2] {
             let p = &pixels[..96];
-            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // SAFETY: the machine has the instructions, see `super::dispatch`; arrays and registers have
             // the same size, and every bit pattern is a value.
             unsafe {
                 let first = transmute::<[[i8; 16]; 2], __m256i>([FIRST; 2]);
@@ -440,7 +440,7 @@ mod x86 {
 
         #[inline(always)]
         fn join([red, green, blue]: [__m256i; 3], to: &mut [u8]) {
-            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // SAFETY: the machine has the instructions, see `super::dispatch`; arrays and registers have
             // the same size, and every bit pattern is a value.
             unsafe {
                 let order = transmute::<[[i8; 16]; 2], __m256i>([JOIN; 2]);
@@ -459,7 +459,7 @@ mod x86 {
         fn pieces(rows: &[__m256i; 16], row: usize, piece: usize) -> __m256i {
             let at = rows.as_ptr().cast::<__m128i>();
             assert!(row < 8 && piece < 2);
-            // SAFETY: the machine has the instructions, see `super::run`; row and piece are inside.
+            // SAFETY: the machine has the instructions, see `super::dispatch`; row and piece are inside.
             unsafe {
                 let (low, high) = (at.add(2 * row + piece), at.add(2 * (row + 8) + piece));
                 _mm256_set_m128i(_mm_load_si128(high), _mm_load_si128(low))
@@ -485,13 +485,13 @@ mod x86 {
 
         #[inline(always)]
         fn shift(a: __m512i, bits: u32) -> __m512i {
-            // SAFETY: the machine has the instruction, see `super::run`.
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { _mm512_sra_epi16(a, _mm_cvtsi32_si128(bits as i32)) }
         }
 
         #[inline(always)]
         fn pairs(a: __m512i, b: __m512i) -> __m512i {
-            // SAFETY: the machine has the instructions, see `super::run`.
+            // SAFETY: the machine has the instructions, see `super::dispatch`.
             unsafe {
                 let one = _mm512_set1_epi16(1);
                 let (a, b) = (_mm512_madd_epi16(a, one), _mm512_madd_epi16(b, one));
@@ -503,7 +503,7 @@ mod x86 {
         #[inline(always)]
         fn part(pixels: &[u8]) -> [[__m512i; 3]; 2] {
             let p = &pixels[..192];
-            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // SAFETY: the machine has the instructions, see `super::dispatch`; arrays and registers have
             // the same size, and every bit pattern is a value.
             unsafe {
                 type Bytes = [[[u8; 16]; 2]; 2];
@@ -527,7 +527,7 @@ mod x86 {
 
         #[inline(always)]
         fn join([red, green, blue]: [__m512i; 3], to: &mut [u8]) {
-            // SAFETY: the machine has the instructions, see `super::run`; arrays and registers have
+            // SAFETY: the machine has the instructions, see `super::dispatch`; arrays and registers have
             // the same size, and every bit pattern is a value.
             unsafe {
                 let order = transmute::<[[i8; 16]; 4], __m512i>([JOIN; 4]);
@@ -549,7 +549,7 @@ mod x86 {
         fn pieces(rows: &[__m512i; 32], row: usize, piece: usize) -> __m512i {
             let at = rows.as_ptr().cast::<__m128i>();
             assert!(row < 8 && piece < 4);
-            // SAFETY: the machine has the instructions, see `super::run`; row and piece are inside.
+            // SAFETY: the machine has the instructions, see `super::dispatch`; row and piece are inside.
             unsafe {
                 let at = at.add(4 * row + piece);
                 let (a, b) = (_mm_load_si128(at), _mm_load_si128(at.add(32)));
