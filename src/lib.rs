@@ -23,7 +23,7 @@
 //! bitstream  Latent <-> Packet <-> bytes        (not signal, not runtime)
 //! codec      Bundle, Frame, Latent, plain encoder and decoder
 //! signal     wavelets, packets, extent: slices in, slices out
-//! ground     error
+//! ground     error, wide: loops for wide registers
 //! ```
 //!
 //! # Features
@@ -64,5 +64,6 @@ pub mod lab;
 pub mod pipeline;
 pub mod runtime;
 pub mod signal;
+mod wide;
 
 pub use error::{Error, Result};

@@ -87,7 +87,7 @@ fn latents_come_back_and_any_prefix_of_groups_decodes() {
     let r = record(6);
     let packer = Packer::new(&r.bundle);
     for (packet, latent) in r.packets.iter().zip(&r.latents) {
-        let u = packer.unpack(&r.bundle, &r.header, packet, &Limits::default()).unwrap();
+        let u = packer.unpack(&r.bundle, &r.header, packet, None, &Limits::default()).unwrap();
         assert_eq!((&u.latent, u.lost_groups), (latent, 0));
         for groups in (0..r.bundle.groups.len()).rev() {
             let mut packet = packet.clone();
@@ -165,7 +165,7 @@ fn claims_are_checked_before_memory_is_taken() {
     packet.header.extent = [9999, 9999];
     let tight = Limits { latent_bytes: 1 << 20, ..Limits::default() };
     let packer = Packer::new(&r.bundle);
-    let error = packer.unpack(&r.bundle, &r.header, &packet, &tight).unwrap_err();
+    let error = packer.unpack(&r.bundle, &r.header, &packet, None, &tight).unwrap_err();
     assert!(matches!(error, tamis::Error::Limit { .. }), "{error}");
 }
 

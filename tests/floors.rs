@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 const FLOORS: [(&str, &[&str]); 9] = [
     ("error", &["tensor"]),
     ("tensor", &["error"]),
-    ("signal", &["error", "tensor"]),
-    ("codec", &["error", "tensor", "signal"]),
-    ("bitstream", &["error", "tensor", "codec"]),
-    ("runtime", &["error", "tensor", "signal", "codec"]),
-    ("pipeline", &["error", "tensor", "signal", "codec", "bitstream", "runtime"]),
-    ("lab", &["error", "tensor", "signal", "codec", "bitstream", "runtime", "pipeline"]),
-    ("app", &["error", "tensor", "signal", "codec", "bitstream", "runtime", "pipeline", "lab"]),
+    ("wide", &[]),
+    ("signal", &["error", "tensor", "wide"]),
+    ("codec", &["error", "tensor", "wide", "signal"]),
+    ("bitstream", &["error", "tensor", "wide", "codec"]),
+    ("runtime", &["error", "tensor", "wide", "signal", "codec"]),
+    ("pipeline", &["error", "tensor", "wide", "signal", "codec", "bitstream", "runtime"]),
+    ("lab", &["error", "tensor", "wide", "signal", "codec", "bitstream", "runtime", "pipeline"]),
+    (
+        "app",
+        &["error", "tensor", "wide", "signal", "codec", "bitstream", "runtime", "pipeline", "lab"],
+    ),
 ];
 
 /// What is wrong with the imports of one file.

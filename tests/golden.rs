@@ -121,6 +121,7 @@ fn walloc(g: &Golden, kind: Kind, inputs: usize, levels: u32, bits: u32, gain: f
     parts.deviation = vec![1.0; channels];
     parts.groups = vec![channels];
     parts.tables = tamis::codec::Tables::generic(channels).unwrap();
+    parts.contexts = tamis::codec::Contexts::generic(channels);
     Bundle::new(parts).unwrap()
 }
 

@@ -3,11 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use super::bytes::{Cursor, put_text, put_varint};
+use super::packet::GROUPS;
 use crate::codec::{Bundle, CodecId, Layout, Stamp};
 use crate::error::Result;
 
 /// Version of the layout that this code reads and writes.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 
 /// Opens a stream, and may be repeated in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -103,10 +104,14 @@ impl StreamHeader {
         let (codec, tables) = (CodecId(c.array()?), CodecId(c.array()?));
         let count = c.byte()?;
         let mut groups = Vec::new();
-        for _ in 0..count.min(16) {
+        for _ in 0..count.min(GROUPS as u8) {
             groups.push(c.bounded("group end", 1 << 16)? as usize);
         }
-        if count > 16 || groups.is_empty() || groups[0] == 0 || !groups.is_sorted_by(|a, b| a < b) {
+        if usize::from(count) > GROUPS
+            || groups.is_empty()
+            || groups[0] == 0
+            || !groups.is_sorted_by(|a, b| a < b)
+        {
             return Err(c.error(format!("{count} groups ending at {groups:?}")));
         }
         let utc = match c.bounded("wall clock", 1 << 62)? {

@@ -31,15 +31,20 @@
 //! marker minus that of the last packet's, or minus 0 for the first). A stream without a footer is incomplete.
 
 mod bytes;
+pub(crate) mod context;
+mod dense;
+mod fast;
 mod group;
 mod header;
 mod packet;
 mod rans;
+mod raw;
 mod reader;
 mod writer;
 
+pub use group::Coder;
 pub use header::{Footer, StreamHeader};
-pub use packet::{Packer, Packet, PacketHeader, Unpacked, pack, unpack};
+pub use packet::{Before, Continues, Packer, Packet, PacketHeader, Unpacked, pack, unpack};
 pub use reader::{Event, Limits, PacketReader};
 pub use writer::PacketWriter;
 

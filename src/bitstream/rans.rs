@@ -1,100 +1,162 @@
-//! Range asymmetric numeral system over integer frequencies.
+//! Range asymmetric numeral system over integer frequencies, up to four states side by side.
 //!
-//! Source: Duda 2013, arXiv 1311.2540; 32-bit state, 16-bit words, so that encoding and decoding
-//! take one word at most per symbol.
+//! Source: Duda 2013, arXiv 1311.2540; interleaved states after Giesen 2014, arXiv 1402.3392. States
+//! of 32 bits, words of 16, so that coding a symbol moves one word at most.
 
-use crate::codec::{ALPHABET, PRECISION_BITS};
+use crate::codec::tokens::{ALPHABET, PRECISION_BITS};
 use crate::error::Result;
 
 use super::bytes::Cursor;
 
-/// The state lies in `LOW..LOW << 16`.
+/// States that may run side by side.
+pub(super) const STATES: usize = 4;
+/// A state lies in `LOW..LOW << 16`.
 const LOW: u32 = 1 << 16;
+/// Room for the compares of a whole register.
+const LANES: usize = 32;
 
 /// One table, ready to code with.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    frequency: [u32; ALPHABET],
-    start: [u32; ALPHABET],
-    /// Token of every slot.
-    slots: Vec<u8>,
+    encode: [Symbol; ALPHABET],
+    /// Where each token but the first starts; beyond the last, what no slot reaches.
+    bounds: [u16; LANES],
+    /// Frequency and start of each token.
+    spans: [(u16, u16); ALPHABET],
+}
+
+/// A division by a frequency, as a multiplication.
+#[derive(Debug, Clone, Copy, Default)]
+struct Symbol {
+    /// 2^64 / frequency, rounded up.
+    inverse: u64,
+    bias: u32,
+    rest: u32,
+    /// States from here on give up a word first.
+    full: u64,
 }
 
 impl Table {
     pub fn new(frequencies: &[u16]) -> Self {
         let mut table = Self {
-            frequency: [0; ALPHABET],
-            start: [0; ALPHABET],
-            slots: Vec::with_capacity(1 << PRECISION_BITS),
+            encode: [Symbol::default(); ALPHABET],
+            bounds: [u16::MAX; LANES],
+            spans: [(0, 0); ALPHABET],
         };
+        let mut start = 0u16;
         for (token, &f) in frequencies.iter().enumerate() {
-            table.start[token] = table.slots.len() as u32;
-            table.frequency[token] = u32::from(f);
-            table.slots.resize(table.slots.len() + usize::from(f), token as u8);
+            let whole = 1u32 << PRECISION_BITS;
+            // A frequency of 1 divides by the largest inverse, which gives one less; the bias knows.
+            let (inverse, bias) = match f {
+                0 | 1 => (u64::MAX, u32::from(start) + whole - 1),
+                _ => (u64::MAX / u64::from(f) + 1, u32::from(start)),
+            };
+            let full = u64::from(f) << (32 - PRECISION_BITS);
+            table.encode[token] = Symbol { inverse, bias, rest: whole - u32::from(f), full };
+            table.spans[token] = (f, start);
+            if token > 0 {
+                table.bounds[token - 1] = start;
+            }
+            start += f;
         }
         table
+    }
+
+    #[inline(always)]
+    fn find(&self, slot: u16) -> usize {
+        // Whole registers of compares, whatever the machine has: no table of slots to miss in.
+        let mut token = 0u16;
+        for &bound in &self.bounds {
+            token += u16::from(slot >= bound);
+        }
+        usize::from(token)
     }
 }
 
 /// Encodes tokens, last first; the words come out backwards and are turned round at the end.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    state: u32,
+    states: [u32; STATES],
     words: Vec<u16>,
+    /// Words used, from the end.
+    at: usize,
 }
 
 impl Encoder {
-    pub fn new() -> Self {
-        Self { state: LOW, words: Vec::new() }
+    /// An encoder of at most `symbols` symbols.
+    pub fn new(symbols: usize) -> Self {
+        Self { states: [LOW; STATES], words: vec![0; symbols + 1], at: symbols + 1 }
     }
 
-    pub fn put(&mut self, table: &Table, token: usize) {
-        let f = table.frequency[token];
-        if u64::from(self.state) >= u64::from(f) << (32 - PRECISION_BITS) {
-            self.words.push(self.state as u16);
-            self.state >>= 16;
-        }
-        self.state = ((self.state / f) << PRECISION_BITS) + self.state % f + table.start[token];
+    #[inline(always)]
+    pub fn put(&mut self, state: usize, table: &Table, token: usize) {
+        let s = &table.encode[token];
+        let mut x = self.states[state];
+        let full = u64::from(x) >= s.full;
+        self.words[self.at - 1] = x as u16;
+        self.at -= usize::from(full);
+        x = if full { x >> 16 } else { x };
+        let quotient = ((u128::from(s.inverse) * u128::from(x)) >> 64) as u32;
+        self.states[state] = x.wrapping_add(s.bias).wrapping_add(quotient.wrapping_mul(s.rest));
     }
 
-    pub fn finish(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.state.to_le_bytes());
-        out.extend(self.words.iter().rev().flat_map(|w| w.to_le_bytes()));
+    /// Writes the first `states` states and all words.
+    pub fn finish(self, states: usize, out: &mut Vec<u8>) {
+        self.states[..states].iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
+        out.extend(self.words[self.at..].iter().flat_map(|w| w.to_le_bytes()));
     }
 }
 
 /// Decodes tokens in order.
 #[derive(Debug)]
 pub(super) struct Decoder<'a> {
-    state: u32,
-    words: Cursor<'a>,
+    states: [u32; STATES],
+    words: &'a [[u8; 2]],
+    at: usize,
+    /// Words that were asked for and are not there.
+    missing: usize,
 }
 
 impl<'a> Decoder<'a> {
-    pub fn new(mut words: Cursor<'a>) -> Result<Self> {
-        let state = u32::from_le_bytes(words.array()?);
-        Ok(Self { state, words })
+    /// A decoder with so many states over bytes that may hold more than its words.
+    pub fn new(mut bytes: Cursor<'a>, states: usize) -> Result<Self> {
+        let mut all = [LOW; STATES];
+        for x in &mut all[..states] {
+            *x = u32::from_le_bytes(bytes.array()?);
+        }
+        Ok(Self { states: all, words: bytes.rest().as_chunks().0, at: 0, missing: 0 })
     }
 
-    pub fn get(&mut self, table: &Table) -> Result<usize> {
-        let slot = self.state & ((1 << PRECISION_BITS) - 1);
-        let token = usize::from(table.slots[slot as usize]);
-        let rest = self.state >> PRECISION_BITS;
-        // Cannot overflow: rest < 2^18 and the frequency is at most 2^14.
-        self.state = table.frequency[token] * rest + slot - table.start[token];
-        if self.state < LOW {
-            let word = u16::from_le_bytes(self.words.array()?);
-            self.state = self.state << 16 | u32::from(word);
-        }
-        Ok(token)
+    /// The next token. Words that are missing are zeros; [`Self::finish`] refuses them.
+    #[inline(always)]
+    pub fn get(&mut self, state: usize, table: &Table) -> usize {
+        let x = self.states[state];
+        let slot = x as u16 & ((1u32 << PRECISION_BITS) - 1) as u16;
+        let token = table.find(slot);
+        let (f, start) = table.spans[token.min(ALPHABET - 1)];
+        // Cannot overflow: x >> 15 is below 2^17 and the frequency below 2^15.
+        let x = u32::from(f) * (x >> PRECISION_BITS) + u32::from(slot) - u32::from(start);
+        let low = x < LOW;
+        let word = match self.words.get(self.at) {
+            Some(&word) => u16::from_le_bytes(word),
+            None => {
+                self.missing += usize::from(low);
+                0
+            }
+        };
+        self.states[state] = if low { x << 16 | u32::from(word) } else { x };
+        self.at += usize::from(low);
+        token
     }
 
-    /// Refuses bytes left over and a state that no encoder starts from.
-    pub fn finish(self) -> Result<()> {
-        self.words.end()?;
-        if self.state != LOW {
-            return Err(self.words.error("entropy coder ends in the wrong state"));
+    /// Bytes of words read; refuses missing ones and a state that no encoder starts from.
+    pub fn finish(self, bytes: &Cursor<'_>) -> Result<usize> {
+        if self.missing > 0 {
+            return Err(bytes.error("entropy coder runs out of words"));
         }
-        Ok(())
+        if self.states.iter().any(|&x| x != LOW) {
+            return Err(bytes.error("entropy coder ends in the wrong state"));
+        }
+        Ok(2 * self.at)
     }
 }

@@ -186,38 +186,43 @@ pub(crate) fn reals(bundle: &Bundle, frame: &Frame, channels: usize) -> Vec<i16>
     out
 }
 
-/// Division by a step of at least 1: a factor in 1/32768 and a shift.
+/// Division by a step of at least 1, towards zero: a factor in 1/32768, a part of one, and a shift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Divisor {
     pub factor: i16,
     pub shift: u32,
+    /// What is added before the shift.
+    pub part: i16,
+    /// What is added besides to what is below zero, so that both sides are alike.
+    pub back: i16,
 }
 
 impl Divisor {
-    pub fn new(step: f32, quality: Quality) -> Self {
-        let mut inverse = 1.0 / f64::from(step * quality.factor());
+    /// The division of a channel's reals at a quality.
+    pub fn of(bundle: &Bundle, channel: usize, quality: Quality) -> Self {
+        let step = bundle.steps[channel] * quality.factor();
+        Self::new(step, bundle.rounding(channel, quality))
+    }
+
+    /// Division by `step` after which `rounding` is added and what is behind the point dropped.
+    fn new(step: f32, rounding: f32) -> Self {
+        let mut inverse = 1.0 / f64::from(step);
         let mut shift = 0;
         while inverse < 0.5 && shift < 15 {
             inverse *= 2.0;
             shift += 1;
         }
-        Self { factor: (inverse * 32768.0).round().min(32767.0) as i16, shift }
-    }
-
-    /// What is added before the shift, so that it rounds.
-    pub fn half(self) -> i16 {
-        ((1u32 << self.shift) >> 1) as i16
+        let one = f32::from(2u16.pow(shift));
+        let part = (rounding * one) as i16;
+        let back = (i32::from(2u16.pow(shift)) - 1 - 2 * i32::from(part)) as i16;
+        Self { factor: (inverse * 32768.0).round().min(32767.0) as i16, shift, part, back }
     }
 
     pub fn divide(self, value: i16) -> i16 {
-        mul(value, self.factor).saturating_add(self.half()) >> self.shift
+        let scaled = mul(value, self.factor);
+        let down = scaled >> 15 & self.back;
+        scaled.saturating_add(self.part).saturating_add(down) >> self.shift
     }
-}
-
-/// Integers of one channel: whole reals divided by the step, rounded half up.
-pub(crate) fn quantize(reals: &[i16], step: f32, quality: Quality) -> impl Iterator<Item = i16> {
-    let divisor = Divisor::new(step, quality);
-    reals.iter().map(move |&y| divisor.divide(y))
 }
 
 /// The integer times the step as a whole real.

@@ -9,6 +9,7 @@
 //! the truth that every faster path answers to.
 
 mod bundle;
+pub(crate) mod contexts;
 mod file;
 pub(crate) mod fixed;
 mod frame;
@@ -18,13 +19,16 @@ mod projection;
 mod quality;
 mod quantize;
 mod tables;
+pub(crate) mod tokens;
 pub(crate) mod yuv;
 
 pub use bundle::{Arithmetic, Bundle, Card, Kind, Parts};
+pub use contexts::{Choice, Contexts};
 pub(crate) use file::read_file;
 pub use frame::{Frame, Layout, Samples, Stamp};
 pub use latent::{CodecId, Latent, Span};
 pub use projection::Projection;
 pub use quality::Quality;
 pub use quantize::Quantizer;
-pub use tables::{ALPHABET, PRECISION_BITS, Tables, anchor_qualities, extra_bits, token};
+pub use tables::{Tables, anchor_qualities};
+pub use tokens::{ALPHABET, PRECISION_BITS, token};

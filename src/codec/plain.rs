@@ -71,8 +71,11 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
         Arithmetic::Fixed => {
             let reals = fixed::reals(bundle, frame, channels);
             let cells = (reals.len() / channels.max(1)).max(1);
-            let rows = reals.chunks_exact(cells).zip(&bundle.steps);
-            rows.flat_map(|(y, &step)| fixed::quantize(y, step, quality)).collect()
+            let divide = |(c, y): (usize, &[i16])| {
+                let divisor = fixed::Divisor::of(bundle, c, quality);
+                y.iter().map(|&y| divisor.divide(y)).collect::<Vec<_>>()
+            };
+            reals.chunks_exact(cells).enumerate().flat_map(divide).collect()
         }
         Arithmetic::Float => {
             let reals = reals(bundle, frame, channels)?;
@@ -257,7 +260,7 @@ pub(crate) fn interleave_u8(
 pub fn quantize(bundle: &Bundle, reals: &[f32], cells: usize, quality: Quality) -> Vec<i16> {
     let mut values = vec![0; reals.len()];
     for (c, (y, q)) in reals.chunks(cells.max(1)).zip(values.chunks_mut(cells.max(1))).enumerate() {
-        bundle.quantizer.quantize(y, bundle.steps[c], quality, q);
+        bundle.quantize(c, quality, y, q);
     }
     values
 }

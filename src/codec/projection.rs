@@ -1,7 +1,7 @@
 //! The one linear layer.
 
 use crate::error::{Error, Result};
-use crate::signal::wide;
+use crate::wide::wide;
 
 /// Positions that are projected together: their inputs stay in the second-level cache.
 const BLOCK: usize = 128;

@@ -1,12 +1,12 @@
 //! Reals to integers and back.
 
 use super::quality::Quality;
-use crate::signal::wide;
+use crate::wide::wide;
 
 /// How a projected value becomes an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Quantizer {
-    /// Division by the channel's step, rounded half away from zero: tamis' own.
+    /// Division by the channel's step, rounded towards zero more than away: tamis' own.
     Step,
     /// WaLLoC's Gaussian companding to `bits` bits, rounded half to even. Quality has no effect.
     Companding {
@@ -24,12 +24,11 @@ fn companding(bits: u32) -> (f64, f64) {
 }
 
 impl Quantizer {
-    /// Integers of one channel with the given step.
-    pub fn quantize(self, values: &[f32], step: f32, quality: Quality, out: &mut [i16]) {
+    /// Integers of one channel with a step that has the quality's factor in it already. To their
+    /// size in steps `rounding` is added, and what is behind the point dropped: 0.5 is the nearest.
+    pub fn quantize(self, values: &[f32], step: f32, rounding: f32, out: &mut [i16]) {
         match self {
-            Self::Step => {
-                divide(values, step * quality.factor(), out);
-            }
+            Self::Step => divide(values, step, rounding, out),
             Self::Companding { bits } => {
                 for (q, &y) in out.iter_mut().zip(values) {
                     *q = compand(f64::from(y), bits).round_ties_even() as i16;
@@ -59,9 +58,11 @@ impl Quantizer {
 }
 
 wide! {
-    fn divide(values: &[f32], step: f32, out: &mut [i16]) {
+    fn divide(values: &[f32], step: f32, rounding: f32, out: &mut [i16]) {
         for (q, &y) in out.iter_mut().zip(values) {
-            *q = (y / step).round().clamp(-32767.0, 32767.0) as i16;
+            let steps = y / step;
+            let size = (steps.abs() + rounding).min(32767.0);
+            *q = size.copysign(steps) as i16;
         }
     }
 }
@@ -98,8 +99,10 @@ mod tests {
     fn steps_round_half_away_from_zero() {
         let mut out = [0; 5];
         let values = [0.5, -0.5, 1.49, -1.51, 1e9];
-        Quantizer::Step.quantize(&values, 1.0, Quality::DEFAULT, &mut out);
+        Quantizer::Step.quantize(&values, 1.0, 0.5, &mut out);
         assert_eq!(out, [1, -1, 1, -2, 32767]);
+        Quantizer::Step.quantize(&values, 1.0, 0.25, &mut out);
+        assert_eq!(out, [0, 0, 1, -1, 32767]);
     }
 
     #[test]

@@ -51,9 +51,9 @@ pub fn measure(
     for (index, block) in blocks.iter().enumerate() {
         let stamp = Stamp { index: index as u64, ..Stamp::default() };
         let latent = encoder.push(block, index == last)?;
-        let packet = packer.pack(bundle, &latent, stamp)?;
+        let packet = packer.pack(bundle, &latent, stamp, None)?;
         bytes += writer.packet(&packet).len();
-        let unpacked = packer.unpack(bundle, &header, &packet, &Default::default())?;
+        let unpacked = packer.unpack(bundle, &header, &packet, None, &Default::default())?;
         back.push(decoder.push(&unpacked.latent, frame.layout)?);
     }
     bytes += writer.finish().len();

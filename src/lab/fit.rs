@@ -6,12 +6,13 @@
 
 use rayon::prelude::*;
 
+use super::contexts::{Sample, Samples};
 use super::histogram::Histogram;
 use super::klt;
 use super::sparse;
 use crate::codec::{
-    Arithmetic, Bundle, Card, Frame, Kind, Parts, Projection, Quantizer, Tables, anchor_qualities,
-    fixed, plain,
+    Arithmetic, Bundle, Card, Contexts, Frame, Kind, Parts, Projection, Quantizer, Tables,
+    anchor_qualities, fixed, plain,
 };
 use crate::error::{Error, Result};
 use crate::signal::Ends;
@@ -22,7 +23,7 @@ const IMAGE_STEP: f32 = 0.1;
 const AUDIO_STEP: f32 = 0.02;
 /// Files that are read and transformed at once; sums run in file order, so the result does not
 /// depend on threads.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// What to fit.
 #[derive(Debug, Clone)]
@@ -134,20 +135,26 @@ pub fn fit<F: Sync>(
     let draft = Bundle::new(parts.clone())?;
     let anchors = anchor_qualities()?;
     let mut histogram = Histogram::new(options.channels, anchors.clone());
+    let mut samples = Samples::default();
     for part in files.chunks(AT_ONCE) {
-        let counts: Vec<Option<Histogram>> = part
+        let counts: Vec<Option<(Histogram, Vec<Sample>)>> = part
             .par_iter()
             .map(|file| {
                 let frame = frame(file)?;
                 let reals = plain::reals(&draft, &frame, options.channels).ok()?;
+                let grid = plain::grid(&draft, &plain::extent(&draft, &frame).ok()?).ok()?;
                 let mut h = Histogram::new(options.channels, anchors.clone());
                 h.add(&draft, &reals, reals.len() / options.channels);
-                Some(h)
+                Some((h, Samples::of(&draft, &grid, &reals)))
             })
             .collect();
-        counts.iter().flatten().for_each(|h| histogram.merge(h));
+        for (h, some) in counts.into_iter().flatten() {
+            histogram.merge(&h);
+            samples.add(some);
+        }
     }
     parts.tables = histogram.tables()?;
+    parts.contexts = samples.contexts(&draft)?;
     Ok(Fitted { bundle: Bundle::new(parts)?, cost_db })
 }
 
@@ -199,7 +206,7 @@ impl Moments {
 }
 
 /// Dot product: single precision in short runs, double between them.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.chunks(256)
         .zip(b.chunks(256))
         .map(|(a, b)| {
@@ -267,6 +274,7 @@ fn parts(
         deviation: deviation.iter().map(|d| d.max(1e-5)).collect(),
         groups: groups(channels),
         tables: Tables::generic(channels)?,
+        contexts: Contexts::generic(channels),
     })
 }
 

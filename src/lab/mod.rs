@@ -1,6 +1,8 @@
 //! Studies: what a codec gives and costs.
 
 pub mod bench;
+mod cluster;
+mod contexts;
 pub mod eval;
 mod fit;
 mod histogram;

@@ -149,7 +149,7 @@ fn regression(rows: &[Vec<(usize, f64)>], covariance: &[f64], n: usize) -> Vec<f
 }
 
 /// Solves a symmetric positive system by Cholesky's method; a silent row gives 0.
-fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> Vec<f64> {
+pub(super) fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
     for i in 0..n {
         for j in 0..=i {

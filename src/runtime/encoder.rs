@@ -201,8 +201,7 @@ impl Encoder {
                 self.bundle.analysis.apply(bands, some, &self.bundle.bias, &mut sound.reals);
                 for (c, reals) in sound.reals.chunks_exact(some).enumerate() {
                     let to = &mut latent.values[(c * rows + row) * steps + start..][..some];
-                    let (quantizer, step) = (self.bundle.quantizer, self.bundle.steps[c]);
-                    quantizer.quantize(reals, step, self.quality, to);
+                    self.bundle.quantize(c, self.quality, reals, to);
                 }
             }
         }

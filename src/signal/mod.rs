@@ -8,10 +8,7 @@ pub(crate) mod fixed;
 pub(crate) mod lifting;
 mod packet;
 mod stream;
-mod wide;
-
 pub use extent::{cells, mirror};
 pub use lifting::{Ends, Sample};
 pub use packet::PacketTransform;
 pub use stream::{Analysis, Synthesis};
-pub(crate) use wide::wide;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::lifting::{ALPHA, BETA, DELTA, GAMMA, HIGH, HIGH_BACK, LOW, LOW_BACK};
-use super::wide;
+use crate::wide::wide;
 
 /// Streaming analysis of signals side by side, each into 2^levels bands.
 ///

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use tamis::codec::{
-    Arithmetic, Bundle, Card, Frame, Kind, Layout, Parts, Projection, Quantizer, Samples, Tables,
+    Arithmetic, Bundle, Card, Contexts, Frame, Kind, Layout, Parts, Projection, Quantizer, Samples,
+    Tables,
 };
 use tamis::signal::Ends;
 
@@ -81,6 +82,7 @@ pub fn identity(kind: Kind, inputs: usize, levels: u32, ends: Ends) -> Parts {
         deviation: vec![1.0; n],
         groups,
         tables: Tables::generic(n).unwrap(),
+        contexts: Contexts::generic(n),
     }
 }
 
@@ -112,6 +114,7 @@ pub fn fixed_bundle(inputs: usize, channels: usize, seed: u64) -> Arc<Bundle> {
         deviation: vec![1.0; channels],
         groups: vec![channels],
         tables: Tables::generic(channels).unwrap(),
+        contexts: Contexts::generic(channels),
         ..identity(Kind::Image, inputs, 3, Ends::Mirror)
     };
     Arc::new(Bundle::new(parts).unwrap())

@@ -1,17 +1,17 @@
 //! Stages: crop, resize, every, encode, pack, unpack, decode, infer.
 
 mod decode;
+mod pack;
 
 use std::sync::Arc;
 
 pub use decode::Decode;
+pub use pack::{KEYS, Pack, Unpack};
 
 use super::item::{Item, Parts};
 use super::line::Stage;
-use super::media::check_sound_shape;
-use super::warning::Warning;
-use crate::bitstream::{Limits, Packer, StreamHeader};
-use crate::codec::{Bundle, Frame, Kind, Layout, Quality, Samples};
+use crate::bitstream::StreamHeader;
+use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
 use crate::error::{Error, Result};
 use crate::runtime::{Encoder, Head};
 
@@ -315,117 +315,6 @@ pub(super) fn check_fit(bundle: &Bundle, kind: Kind, channels: usize) -> Result<
         _ => return Ok(()),
     };
     Err(Error::bundle(&bundle.card.name, reason))
-}
-
-/// Latents to packets.
-#[derive(Debug)]
-pub struct Pack {
-    bundle: Arc<Bundle>,
-    packer: Packer,
-}
-
-impl Pack {
-    /// Packs latents of `bundle`.
-    pub fn new(bundle: Arc<Bundle>) -> Self {
-        let packer = Packer::new(&bundle);
-        Self { bundle, packer }
-    }
-}
-
-impl Stage for Pack {
-    fn name(&self) -> &str {
-        "pack"
-    }
-
-    fn needs(&self) -> Parts {
-        Parts::LATENT
-    }
-
-    fn makes(&self) -> Parts {
-        Parts::PACKET
-    }
-
-    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
-        for item in batch {
-            let Some(latent) = &item.latent else { continue };
-            match self.packer.pack(&self.bundle, latent, item.stamp.clone()) {
-                Ok(packet) => item.packet = Some(packet),
-                Err(e) => item.lose("pack", e),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Packets to latents.
-#[derive(Debug)]
-pub struct Unpack {
-    bundle: Arc<Bundle>,
-    packer: Packer,
-    limits: Limits,
-    channels: usize,
-}
-
-impl Unpack {
-    /// Unpacks packets of `bundle`.
-    pub fn new(bundle: Arc<Bundle>, limits: Limits) -> Self {
-        let packer = Packer::new(&bundle);
-        Self { bundle, packer, limits, channels: usize::MAX }
-    }
-
-    /// Keeps the first `channels` channels only.
-    pub fn keeping(mut self, channels: Option<usize>) -> Self {
-        self.channels = channels.unwrap_or(usize::MAX);
-        self
-    }
-}
-
-impl Stage for Unpack {
-    fn name(&self) -> &str {
-        "unpack"
-    }
-
-    fn needs(&self) -> Parts {
-        Parts::PACKET
-    }
-
-    fn makes(&self) -> Parts {
-        Parts::LATENT
-    }
-
-    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
-        for item in batch {
-            let (Some(packet), Some(header)) = (&item.packet, &item.header) else {
-                item.lose("unpack", "the packet's stream has no header");
-                continue;
-            };
-            // No file could hold other sound.
-            let shape = match header.layout {
-                Layout::Audio { rate } => check_sound_shape(&item.name, rate, header.channels),
-                Layout::Gray | Layout::Rgb => Ok(()),
-            };
-            let unpack = || self.packer.unpack(&self.bundle, header, packet, &self.limits);
-            match shape.and_then(|()| unpack()) {
-                Ok(unpacked) => {
-                    if let Some(reason) = &unpacked.reason {
-                        let (all, lost) = (packet.header.lengths.len(), unpacked.lost_groups);
-                        let text = format!("{lost} of {all} groups lost: {reason}");
-                        item.warnings.push(Warning::missing(text));
-                    }
-                    if unpacked.latent.channels == 0 {
-                        let why = unpacked.reason.unwrap_or("the packet has no groups".into());
-                        item.lose("unpack", why);
-                        continue;
-                    }
-                    let mut latent = unpacked.latent;
-                    latent.truncate(self.channels);
-                    item.latent = Some(latent);
-                }
-                Err(e) => item.lose("unpack", e),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Latents to predictions.

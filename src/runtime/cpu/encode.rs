@@ -281,8 +281,8 @@ impl<const N: usize> Picture<N> {
         let len = N.min(width - left);
         for (c, row) in plan.rows.iter().enumerate() {
             let Row { bias, divisor, ref terms } = *row;
-            let half = I::splat(divisor.half());
-            let factor = I::splat(divisor.factor);
+            let [factor, part, back] =
+                [divisor.factor, divisor.part, divisor.back].map(|v| I::splat(v));
             let out = job.out.channel(c);
             // Rows side by side, so that a weight is spread once and sums do not wait for each other.
             let mut sums = [I::splat(bias); 4];
@@ -299,7 +299,9 @@ impl<const N: usize> Picture<N> {
                 if y < job.rows.start as isize || y >= job.rows.end as isize {
                     continue;
                 }
-                let scaled = I::add(I::mul(*sum, factor), half);
+                let scaled = I::mul(*sum, factor);
+                let down = I::and(I::shift(scaled, 15), back);
+                let scaled = I::add(I::add(scaled, part), down);
                 let values = I::values(I::shift(scaled, divisor.shift));
                 let at = (y as usize - job.rows.start) * width + left;
                 // Whole registers where they fit: a known length is one instruction.

@@ -21,6 +21,7 @@ pub(super) trait Isa<const N: usize>: Copy + std::fmt::Debug + 'static {
     fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// Shift to the right, with the sign.
     fn shift(a: Self::V, bits: u32) -> Self::V;
+    fn and(a: Self::V, b: Self::V) -> Self::V;
 
     /// Sums of neighbours, those of `a` before those of `b`; sums that overflow are not defined.
     fn pairs(a: Self::V, b: Self::V) -> Self::V;
@@ -111,6 +112,11 @@ impl Isa<8> for Portable {
     #[inline(always)]
     fn shift(a: [i16; 8], bits: u32) -> [i16; 8] {
         each(|i| a[i] >> bits)
+    }
+
+    #[inline(always)]
+    fn and(a: [i16; 8], b: [i16; 8]) -> [i16; 8] {
+        each(|i| a[i] & b[i])
     }
 
     #[inline(always)]
@@ -207,7 +213,7 @@ pub(super) struct Neon;
 /// Implements the methods that are one instruction each.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! plain_methods {
-    ($lanes:literal, $v:ty, $splat:ident, $add:ident, $sub:ident, $mul:ident) => {
+    ($lanes:literal, $v:ty, $splat:ident, $add:ident, $sub:ident, $mul:ident, $and:ident) => {
         type V = $v;
 
         #[inline(always)]
@@ -244,6 +250,12 @@ macro_rules! plain_methods {
         fn mul(a: $v, b: $v) -> $v {
             // SAFETY: the machine has the instruction, see `super::dispatch`.
             unsafe { $mul(a, b) }
+        }
+
+        #[inline(always)]
+        fn and(a: $v, b: $v) -> $v {
+            // SAFETY: the machine has the instruction, see `super::dispatch`.
+            unsafe { $and(a, b) }
         }
     };
 }

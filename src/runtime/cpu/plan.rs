@@ -31,7 +31,7 @@ impl Plan {
         let rows: Vec<Row> = (0..channels)
             .map(|c| Row {
                 bias: bundle.bias[c] as i16,
-                divisor: Divisor::new(bundle.steps[c], quality),
+                divisor: Divisor::of(bundle, c, quality),
                 terms: bundle
                     .analysis
                     .row(c)
@@ -65,8 +65,8 @@ impl Plan {
 
     /// Changes what reals are divided by.
     pub fn set_quality(&mut self, bundle: &Bundle, quality: Quality) {
-        for (row, &step) in self.rows.iter_mut().zip(&bundle.steps) {
-            row.divisor = Divisor::new(step, quality);
+        for (c, row) in self.rows.iter_mut().enumerate() {
+            row.divisor = Divisor::of(bundle, c, quality);
         }
     }
 }

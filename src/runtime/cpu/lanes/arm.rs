@@ -6,7 +6,7 @@ use std::mem::transmute;
 use super::{Isa, Neon};
 
 impl Isa<8> for Neon {
-    plain_methods!(8, int16x8_t, vdupq_n_s16, vqaddq_s16, vqsubq_s16, vqrdmulhq_s16);
+    plain_methods!(8, int16x8_t, vdupq_n_s16, vqaddq_s16, vqsubq_s16, vqrdmulhq_s16, vandq_s16);
 
     #[inline(always)]
     fn shift(a: int16x8_t, bits: u32) -> int16x8_t {

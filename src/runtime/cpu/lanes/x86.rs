@@ -50,7 +50,15 @@ fn two(pixels: &[u8], low: usize, high: usize) -> [[u8; 16]; 2] {
 }
 
 impl Isa<8> for Ssse3 {
-    plain_methods!(8, __m128i, _mm_set1_epi16, _mm_adds_epi16, _mm_subs_epi16, _mm_mulhrs_epi16);
+    plain_methods!(
+        8,
+        __m128i,
+        _mm_set1_epi16,
+        _mm_adds_epi16,
+        _mm_subs_epi16,
+        _mm_mulhrs_epi16,
+        _mm_and_si128
+    );
     zips!(
         __m128i,
         zip16 _mm_unpacklo_epi16 _mm_unpackhi_epi16,
@@ -122,7 +130,8 @@ impl Isa<16> for Avx2 {
         _mm256_set1_epi16,
         _mm256_adds_epi16,
         _mm256_subs_epi16,
-        _mm256_mulhrs_epi16
+        _mm256_mulhrs_epi16,
+        _mm256_and_si256
     );
     zips!(
         __m256i,
@@ -203,7 +212,8 @@ impl Isa<32> for Avx512 {
         _mm512_set1_epi16,
         _mm512_adds_epi16,
         _mm512_subs_epi16,
-        _mm512_mulhrs_epi16
+        _mm512_mulhrs_epi16,
+        _mm512_and_si512
     );
     zips!(
         __m512i,

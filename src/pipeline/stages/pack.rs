@@ -1,0 +1,191 @@
+//! Latents to packets and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::bitstream::{Before, Coder, Limits, Packer};
+use crate::codec::{Bundle, Kind, Latent, Layout};
+use crate::error::Result;
+use crate::pipeline::item::{Item, Parts};
+use crate::pipeline::line::Stage;
+use crate::pipeline::media::check_sound_shape;
+use crate::pipeline::warning::Warning;
+
+/// Packets from one that stands alone to the next, if nobody says otherwise.
+pub const KEYS: u64 = 32;
+/// Streams whose last latents are kept, and bytes of all of them: what a few bytes may ask for.
+const STREAMS: usize = 64;
+const BYTES: usize = 1 << 29;
+
+/// The last latent of every stream, for packets that continue it.
+#[derive(Debug, Default)]
+struct Last {
+    /// By stream: the packet's place, packets since one that stood alone, the latent.
+    latents: BTreeMap<u32, (u64, u64, Latent)>,
+}
+
+impl Last {
+    fn before(&self, stream: u32) -> Option<Before<'_>> {
+        let (index, _, latent) = self.latents.get(&stream)?;
+        Some(Before { index: *index, latent })
+    }
+
+    fn keep(&mut self, stream: u32, index: u64, since: u64, latent: Latent) {
+        self.latents.insert(stream, (index, since, latent));
+        let size = |l: &(u64, u64, Latent)| 2 * l.2.values.len();
+        // The lowest numbers go first: recordings number the streams that begin later higher.
+        while self.latents.len() > STREAMS || self.latents.values().map(size).sum::<usize>() > BYTES
+        {
+            self.latents.pop_first();
+        }
+    }
+}
+
+/// Latents to packets.
+#[derive(Debug)]
+pub struct Pack {
+    bundle: Arc<Bundle>,
+    packer: Packer,
+    keys: u64,
+    last: Last,
+}
+
+impl Pack {
+    /// Packs latents of `bundle`; every [`KEYS`]-th packet of a stream stands alone.
+    pub fn new(bundle: Arc<Bundle>) -> Self {
+        let packer = Packer::new(&bundle);
+        Self { bundle, packer, keys: KEYS, last: Last::default() }
+    }
+
+    /// Codes with this coder.
+    pub fn coder(mut self, coder: Coder) -> Self {
+        self.packer.set_coder(coder);
+        self
+    }
+
+    /// Lets every `keys`-th packet stand alone; 1 is all of them.
+    pub fn keys(mut self, keys: u64) -> Self {
+        self.keys = keys.max(1);
+        self
+    }
+}
+
+impl Stage for Pack {
+    fn name(&self) -> &str {
+        "pack"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::LATENT
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::PACKET
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            let Some(latent) = &item.latent else { continue };
+            let (stream, index) = (item.stamp.stream, item.stamp.index);
+            let since = self.last.latents.get(&stream).map_or(0, |l| l.1 + 1);
+            let before = self.last.before(stream).filter(|_| since % self.keys != 0);
+            match self.packer.pack(&self.bundle, latent, item.stamp.clone(), before) {
+                Ok(packet) => {
+                    if self.keys > 1 && self.bundle.kind == Kind::Image {
+                        self.last.keep(stream, index, since, latent.clone());
+                    }
+                    item.packet = Some(packet);
+                }
+                Err(e) => item.lose("pack", e),
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.last = Last::default();
+    }
+}
+
+/// Packets to latents.
+#[derive(Debug)]
+pub struct Unpack {
+    bundle: Arc<Bundle>,
+    packer: Packer,
+    limits: Limits,
+    channels: usize,
+    last: Last,
+}
+
+impl Unpack {
+    /// Unpacks packets of `bundle`.
+    pub fn new(bundle: Arc<Bundle>, limits: Limits) -> Self {
+        let packer = Packer::new(&bundle);
+        Self { bundle, packer, limits, channels: usize::MAX, last: Last::default() }
+    }
+
+    /// Keeps the first `channels` channels only.
+    pub fn keeping(mut self, channels: Option<usize>) -> Self {
+        self.channels = channels.unwrap_or(usize::MAX);
+        self
+    }
+}
+
+impl Stage for Unpack {
+    fn name(&self) -> &str {
+        "unpack"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::PACKET
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::LATENT
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            let (Some(packet), Some(header)) = (&item.packet, &item.header) else {
+                item.lose("unpack", "the packet's stream has no header");
+                continue;
+            };
+            // No file could hold other sound.
+            let shape = match header.layout {
+                Layout::Audio { rate } => check_sound_shape(&item.name, rate, header.channels),
+                Layout::Gray | Layout::Rgb => Ok(()),
+            };
+            let stream = packet.stamp.stream;
+            let unpack = || {
+                let before = self.last.before(stream);
+                self.packer.unpack(&self.bundle, header, packet, before, &self.limits)
+            };
+            match shape.and_then(|()| unpack()) {
+                Ok(unpacked) => {
+                    if let Some(reason) = &unpacked.reason {
+                        let (all, lost) = (packet.header.lengths.len(), unpacked.lost_groups);
+                        let text = format!("{lost} of {all} groups lost: {reason}");
+                        item.warnings.push(Warning::missing(text));
+                    }
+                    let mut latent = unpacked.latent;
+                    if self.bundle.kind == Kind::Image {
+                        self.last.keep(stream, packet.stamp.index, 0, latent.clone());
+                    }
+                    if latent.channels == 0 {
+                        let why = unpacked.reason.unwrap_or("the packet has no groups".into());
+                        item.lose("unpack", why);
+                        continue;
+                    }
+                    latent.truncate(self.channels);
+                    item.latent = Some(latent);
+                }
+                Err(e) => item.lose("unpack", e),
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.last = Last::default();
+    }
+}
