@@ -83,9 +83,21 @@ pub struct Encode {
     /// 1 (smallest) to 100 (finest); 16 points below 75 double the step
     #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: u8,
+    /// Bits for each pixel, or for each value of a sound, of every packet instead of a quality
+    #[arg(long, value_name = "BITS", conflicts_with_all = ["quality", "bitrate"], value_parser = positive)]
+    pub bpp: Option<f64>,
+    /// Kilobits a second, as the stream plays, instead of a quality
+    #[arg(long, value_name = "KBITS", conflicts_with = "quality", value_parser = positive)]
+    pub bitrate: Option<f64>,
     /// Channels kept: the end of one of the bundle's groups [default: all]
     #[arg(long)]
     pub channels: Option<usize>,
+    /// Entropy coder: dense is a third smaller, fast is twice as fast
+    #[arg(long, value_enum, default_value_t = Coder::Dense)]
+    pub coder: Coder,
+    /// Pictures of a stream from one that stands alone to the next; those between may continue the one before
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
+    pub keys: u64,
     /// How to read the inputs.
     #[command(flatten)]
     pub input: Input,
@@ -270,6 +282,23 @@ pub struct Bench {
     /// Print one JSON object with all rows
     #[arg(long)]
     pub json: bool,
+}
+
+/// The entropy coders.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Coder {
+    /// A table for each value, chosen by what surrounds it.
+    Dense,
+    /// A table for each channel.
+    Fast,
+}
+
+/// A number above zero.
+fn positive(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(x) if x > 0.0 && x <= 1e9 => Ok(x),
+        _ => Err("needed a number above 0".into()),
+    }
 }
 
 /// A time to measure for.

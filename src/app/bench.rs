@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::args::Bench as Typed;
 use super::codecs::asked;
 use super::{Outcome, files, print_line};
+use crate::bitstream::Coder;
 use crate::codec::{Bundle, Frame, Kind, Layout, Samples};
 use crate::error::{Error, Result};
 use crate::lab::bench::{Bench, Row};
@@ -35,9 +36,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let pictures = pictures(typed)?;
     let mut rows = Vec::new();
     if !typed.json {
-        print_line(
-            "in memory, samples to latents and back, without entropy coding; medians, one thread unless said",
-        )?;
+        print_line("in memory, quality 75; medians, one thread unless said")?;
     }
     for bundle in bundles {
         let bundle = Arc::new(bundle);
@@ -144,13 +143,21 @@ fn line(row: &Row) -> String {
         true => (format!("{} channels", row.extent[0]), "x real time"),
         false => (format!("{}x{}", row.extent[1], row.extent[0]), "MP/s"),
     };
+    let coder = row.what.coder().map_or("", name);
     format!(
-        "{:<15} {:<8} {:>4} channels  {extent:>12}  {simd:>8}  {:>8.0} {unit}{threads}",
+        "{:<15} {coder:<5} {:<8} {:>4} channels  {extent:>12}  {simd:>8}  {:>8.0} {unit}{threads}",
         row.what.name(),
         row.bundle,
         row.channels,
         row.speed
     )
+}
+
+fn name(coder: Coder) -> &'static str {
+    match coder {
+        Coder::Fast => "fast",
+        Coder::Dense => "dense",
+    }
 }
 
 fn fields(row: &Row) -> Value {
@@ -163,6 +170,9 @@ fn fields(row: &Row) -> Value {
         "simd": row.simd.map(Simd::name),
         "device": "cpu",
     });
+    if let Some(coder) = row.what.coder() {
+        line["coder"] = name(coder).into();
+    }
     line[if row.sound { "x_realtime" } else { "mpps" }] = json!(row.speed);
     line
 }

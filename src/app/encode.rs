@@ -16,13 +16,15 @@ use super::{
     Outcome, nothing_came_through, outcome, print_aside, print_line, say, say_once, stop_flag,
     tell, unread,
 };
+use crate::bitstream::Coder;
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
+use crate::pipeline::rate::Bucket;
 use crate::pipeline::sinks::Container;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::{Files, Found, Reading};
-use crate::pipeline::stages::{Encode, Pack};
-use crate::pipeline::{Pipeline, Report};
+use crate::pipeline::stages::{Encode, Pack, Rated, Target};
+use crate::pipeline::{Pipeline, Report, Stage};
 
 /// Frames coded at once when they are waiting.
 const BATCH: usize = 8;
@@ -40,6 +42,16 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         codecs: Codecs::new(typed.codec.as_deref())?,
         reading: files::reading(&typed.input)?,
         quality: Quality::new(typed.quality)?,
+        target: match (typed.bpp, typed.bitrate) {
+            (Some(bits), _) => Some(Target::Density(bits)),
+            (_, Some(kilobits)) => Some(Target::Rate(Bucket::new(1000.0 * kilobits))),
+            _ => None,
+        },
+        coder: match typed.coder {
+            super::args::Coder::Dense => Coder::Dense,
+            super::args::Coder::Fast => Coder::Fast,
+        },
+        keys: typed.keys,
         channels: typed.channels,
         // Of one stream the strips of a frame go side by side, of several the files.
         threads: match files::is_folder(&typed.output) {
@@ -129,6 +141,10 @@ struct Job {
     codecs: Codecs,
     reading: Reading,
     quality: Quality,
+    /// What is aimed at instead of a quality.
+    target: Option<Target>,
+    coder: Coder,
+    keys: u64,
     channels: Option<usize>,
     /// Threads for each frame.
     threads: usize,
@@ -140,7 +156,8 @@ struct Coded {
     first_input: PathBuf,
     bundle: String,
     codec: String,
-    quality: u8,
+    /// `None` where it followed a size.
+    quality: Option<u8>,
     layout: Layout,
     resampled: bool,
     bytes: u64,
@@ -158,15 +175,24 @@ impl Job {
         let (layout, channels) = frame.map_or((Layout::Rgb, 3), |f| (f.layout, f.channels));
         let bundle = self.codecs.fit(layout, channels)?;
         let kept = self.channels.unwrap_or(bundle.channels());
-        let encode = Encode::new(bundle.clone(), kept, self.quality)
-            .map_err(|e| Error::config("--channels", e))?
-            .threads(self.threads);
+        let pack = Pack::new(bundle.clone()).coder(self.coder).keys(self.keys);
+        let wrong = |e| Error::config("--channels", e);
+        let stages: Vec<Box<dyn Stage>> = match &self.target {
+            Some(target) => {
+                let rated = Rated::new(bundle.clone(), kept, pack, target.clone());
+                vec![Box::new(rated.map_err(wrong)?.threads(self.threads))]
+            }
+            None => {
+                let encode = Encode::new(bundle.clone(), kept, self.quality).map_err(wrong)?;
+                vec![Box::new(encode.threads(self.threads)), Box::new(pack)]
+            }
+        };
         let (place, out) = Output::open(output)?;
         let bytes = std::sync::Arc::<AtomicU64>::default();
         let out = Counting { out, count: bytes.clone() };
         let line = Pipeline::new(
             Box::new(source),
-            vec![Box::new(encode), Box::new(Pack::new(bundle.clone()))],
+            stages,
             vec![Box::new(Container::new(out, output))],
             BATCH,
         )?;
@@ -194,7 +220,7 @@ impl Job {
             first_input,
             bundle: bundle.card.name.clone(),
             codec: bundle.codec_id().to_string(),
-            quality: self.quality.value(),
+            quality: self.target.is_none().then_some(self.quality.value()),
             layout,
             resampled: self.reading.rate.is_some(),
             bytes,
@@ -238,8 +264,8 @@ impl Coded {
             (rate, false) => format!("{bits:.3} bits per sample, kept at {rate} Hz"),
             (rate, true) => format!("{bits:.3} bits per sample, resampled to {rate} Hz"),
         };
-        let quality = self.quality;
-        format!("{}: {bytes} bytes, {what}, {bundle} at quality {quality}", output.display())
+        let quality = self.quality.map_or(String::new(), |q| format!(" at quality {q}"));
+        format!("{}: {bytes} bytes, {what}, {bundle}{quality}", output.display())
     }
 }
 

@@ -5,6 +5,7 @@
 //! are its level. All sums are whole numbers, so every machine finds the same table.
 
 use crate::codec::contexts::{FEATURES, FIRST_REFERENCE, LEVELS, REFERENCES, TAP_UNIT, TAPS};
+use crate::codec::tokens::DIRECT_TOKENS;
 use crate::wide::wide;
 
 /// Empty cells left and right of a row, and rows above; one row follows below.
@@ -15,7 +16,7 @@ pub(crate) const ONE: i32 = 64;
 const LEAST: i32 = 16;
 
 /// Sizes of magnitudes below 255.
-static SIZES: [u8; 256] = sizes();
+const SIZES: [u8; 256] = sizes();
 
 const fn sizes() -> [u8; 256] {
     let mut out = [255; 256];
@@ -37,6 +38,25 @@ const fn sizes() -> [u8; 256] {
 pub(crate) fn size(rest: i16) -> u8 {
     SIZES[usize::from(rest.unsigned_abs().min(255))]
 }
+
+/// The same where the token is known, which is quicker for most.
+#[inline(always)]
+pub(crate) fn size_of(token: usize, rest: i16) -> u8 {
+    match TOKEN_SIZES.get(token) {
+        Some(&size) => size,
+        None => size(rest),
+    }
+}
+
+/// Sizes of the tokens that stand for one value.
+const TOKEN_SIZES: [u8; DIRECT_TOKENS] = {
+    let (mut out, mut token) = ([0; DIRECT_TOKENS], 0);
+    while token < DIRECT_TOKENS {
+        out[token] = SIZES[token.div_ceil(2)];
+        token += 1;
+    }
+    out
+};
 
 /// Level of a weighted sum of sizes.
 #[inline(always)]

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use super::bytes::Cursor;
 use super::context::{
-    Above, PAD, Padded, Prediction, Sizes, level, predict_above, size, sum_above, sum_left,
-    taps_of_row,
+    Above, PAD, Padded, Prediction, Sizes, level, predict_above, size, size_of, sum_above,
+    sum_left, taps_of_row,
 };
-use super::rans::{Decoder, Encoder, STATES, Table};
+use super::rans::{Decoder, Encoder, STATES, Slots, Table};
 use super::raw::{BitReader, BitWriter};
 use crate::codec::contexts::{BLOCK, FEATURES, LEVELS, REFERENCES, TAPS, band};
 use crate::codec::tokens::{ALPHABET, raw_bits, raw_of, token, value_of};
@@ -26,6 +26,10 @@ pub(super) const FEW: usize = 4096;
 #[derive(Debug, Clone)]
 pub(super) struct Dense {
     tables: Vec<Table>,
+    /// As many as a choice can name.
+    slots: Box<[Slots; 256]>,
+    /// Choices of latents that stand alone, and of those that continue others.
+    select: [Vec<[u8; 256]>; 2],
     contexts: Contexts,
 }
 
@@ -67,7 +71,8 @@ impl Group {
 /// The numbers of one channel.
 struct Row<'a> {
     weights: &'a [i16; FEATURES],
-    select: &'a [u8],
+    /// Filled up to as many as a byte counts.
+    select: &'a [u8; 256],
     taps: Option<&'a [i16]>,
     references: &'a [u16],
 }
@@ -79,8 +84,17 @@ impl Dense {
     }
 
     pub fn new(contexts: &Contexts) -> Self {
-        let tables = contexts.frequencies.chunks_exact(ALPHABET).map(Table::new).collect();
-        Self { tables, contexts: contexts.clone() }
+        let rows = contexts.frequencies.chunks_exact(ALPHABET);
+        let mut slots = Box::new([Slots::new(&[]); 256]);
+        slots.iter_mut().zip(rows.clone()).for_each(|(s, row)| *s = Slots::new(row));
+        let channels = contexts.references.len() / REFERENCES;
+        let select = [Some(&contexts.alone), contexts.continued.as_ref()].map(|choice| {
+            let each = choice.map_or(1, |c| c.phases(channels) * LEVELS);
+            let rows = choice.map_or(&[][..], |c| &c.select).chunks_exact(each);
+            rows.map(|row| std::array::from_fn(|k| row.get(k).copied().unwrap_or(0))).collect()
+        });
+        let tables = rows.map(Table::new).collect();
+        Self { tables, slots, select, contexts: contexts.clone() }
     }
 
     fn row(&self, group: &Group, channel: usize, continued: bool) -> Row<'_> {
@@ -89,11 +103,10 @@ impl Dense {
         let choice = choice.unwrap_or(&c.alone);
         let channels = c.references.len() / REFERENCES;
         let at = band(group.quality) * channels + channel;
-        let each = choice.phases(channels) * LEVELS;
         let taps = &c.taps[at * TAPS..][..TAPS];
         Row {
             weights: &choice.weights.as_chunks::<FEATURES>().0[at],
-            select: &choice.select[at * each..][..each],
+            select: &self.select[usize::from(continued && c.continued.is_some())][at],
             taps: (!continued && taps.iter().any(|&t| t != 0)).then_some(taps),
             references: &c.references[channel * REFERENCES..][..REFERENCES],
         }
@@ -228,16 +241,12 @@ impl Dense {
             for row in 0..rows {
                 job.open(&sizes, before, row);
                 let io = (&mut rans, &mut raw);
-                match (job.channels.len(), job.predicts(), group.states()) {
-                    (4, false, 4) => job.line::<4, false>(&self.tables, io, (row, 3)),
-                    (4, _, 4) => job.line::<4, true>(&self.tables, io, (row, 3)),
-                    (3, _, 4) => job.line::<3, true>(&self.tables, io, (row, 3)),
-                    (2, _, 4) => job.line::<2, true>(&self.tables, io, (row, 3)),
-                    (1, _, 4) => job.line::<1, true>(&self.tables, io, (row, 3)),
-                    (4, ..) => job.line::<4, true>(&self.tables, io, (row, 0)),
-                    (3, ..) => job.line::<3, true>(&self.tables, io, (row, 0)),
-                    (2, ..) => job.line::<2, true>(&self.tables, io, (row, 0)),
-                    _ => job.line::<1, true>(&self.tables, io, (row, 0)),
+                match (group.states() == STATES, before.is_some(), job.predicts()) {
+                    (true, true, _) => job.line::<AFTER, STATES>(&self.slots, io, row),
+                    (true, _, true) => job.line::<TAPPED, STATES>(&self.slots, io, row),
+                    (true, ..) => job.line::<PLAIN, STATES>(&self.slots, io, row),
+                    (_, true, _) => job.line::<AFTER, 1>(&self.slots, io, row),
+                    _ => job.line::<TAPPED, 1>(&self.slots, io, row),
                 }
                 job.close(&mut sizes, row, values);
             }
@@ -293,29 +302,83 @@ fn above<'a>(
     Above { own: [sizes.row(own, row, 1), sizes.row(own, row, 2)], others, references, before }
 }
 
+/// How the values of a block are predicted: not at all, from neighbours, from the packet before.
+const PLAIN: u8 = 0;
+const TAPPED: u8 = 1;
+const AFTER: u8 = 2;
+
 /// A block on its way: what is known of the row that is decoded.
+///
+/// The channels stand side by side in every cell; those that a short block lacks are never read.
 struct Block<'a> {
     channels: Range<usize>,
     first: usize,
     columns: usize,
     cells: usize,
     numbers: Vec<Row<'a>>,
-    padded: Vec<Padded>,
-    /// For each channel: sums of what is above, and of the prediction; the row; its sizes.
-    lanes: Vec<Lane>,
+    /// Values of the rows above, of channels that are predicted from them.
+    padded: Vec<Option<Padded>>,
+    taps: [[i32; TAPS]; BLOCK],
+    cell: Vec<Cell>,
+    sums: Vec<i32>,
     others: Vec<u16>,
     before_sizes: Vec<u8>,
 }
 
-/// One channel of a block in the row that is decoded.
-struct Lane {
-    sums: Vec<i32>,
-    /// Sums of the prediction that are known before the row.
-    above: Vec<i32>,
-    before: Vec<i16>,
-    row: Vec<i16>,
-    sizes: Vec<u8>,
-    taps: [i32; TAPS],
+/// One cell of a row: what is known before, and what was decoded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cell {
+    sums: [i32; BLOCK],
+    /// Sums of the prediction, or the values of the packet before.
+    above: [i32; BLOCK],
+    values: [i16; BLOCK],
+    sizes: [u8; BLOCK],
+}
+
+/// A channel of a block in the row that is decoded.
+struct Lane<'a> {
+    select: &'a [u8; 256],
+    /// Of the size left, of that two left, and of all sizes left.
+    weights: [i32; 3],
+    /// Of the value left and of that two left.
+    taps: [i32; 2],
+    left: i32,
+    far: i32,
+    values: [i32; 2],
+}
+
+impl Lane<'_> {
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    fn decode<const HOW: u8>(
+        &mut self,
+        cell: &mut Cell,
+        k: usize,
+        beside: i32,
+        slots: &[Slots; 256],
+        state: usize,
+        from: &mut Decoder<'_>,
+        bits: &mut BitReader<'_>,
+    ) {
+        let ([left, far, all], [one, two]) = (self.weights, self.taps);
+        let sum = cell.sums[k] + left * self.left + far * self.far + all * beside;
+        let p = match HOW {
+            PLAIN => Prediction::default(),
+            TAPPED => {
+                Prediction::of_sum(cell.above[k] + one * self.values[0] + two * self.values[1])
+            }
+            _ => Prediction::of_before(cell.above[k] as i16),
+        };
+        // Three times 48 is below 256.
+        let table = self.select[(p.phase * LEVELS + level(sum)) % 256];
+        let token = from.get(state, &slots[usize::from(table)]);
+        let rest = value_of(token, |count| bits.get(count));
+        let size = size_of(token, rest);
+        let value = p.value(rest);
+        (cell.sizes[k], cell.values[k]) = (size, value);
+        (self.far, self.left) = (self.left, size.into());
+        self.values = [value.into(), self.values[0]];
+    }
 }
 
 impl<'a> Block<'a> {
@@ -323,31 +386,14 @@ impl<'a> Block<'a> {
         let [rows, columns] = group.grid;
         let numbers: Vec<Row<'a>> =
             channels.clone().map(|c| dense.row(group, c, continued)).collect();
-        let lane = |row: &Row<'_>| Lane {
-            sums: vec![0; columns],
-            above: vec![0; if row.taps.is_some() { columns } else { 0 }],
-            before: vec![0; if continued { columns } else { 0 }],
-            row: vec![0; columns],
-            sizes: vec![0; columns],
-            taps: [0; TAPS],
-        };
         Self {
             first: group.channels.start,
             columns,
             cells: group.cells(),
-            padded: numbers
-                .iter()
-                .map(
-                    |n| {
-                        if n.taps.is_some() {
-                            Padded::new(rows, columns)
-                        } else {
-                            Padded::new(0, 0)
-                        }
-                    },
-                )
-                .collect(),
-            lanes: numbers.iter().map(lane).collect(),
+            padded: numbers.iter().map(|n| n.taps.map(|_| Padded::new(rows, columns))).collect(),
+            taps: [[0; TAPS]; BLOCK],
+            cell: vec![Cell::default(); columns],
+            sums: vec![0; columns],
             numbers,
             channels,
             others: vec![0; columns + 2 * PAD],
@@ -355,100 +401,111 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Whether any value is more than what it left.
+    /// Whether any value is predicted from its neighbours.
     fn predicts(&self) -> bool {
-        self.lanes.iter().any(|l| !l.above.is_empty() || !l.before.is_empty())
+        self.padded.iter().any(Option::is_some)
     }
 
     /// Computes what is known before a row.
     fn open(&mut self, sizes: &Sizes, before: Option<&[i16]>, row: usize) {
         for (k, channel) in self.channels.clone().enumerate() {
-            let (numbers, lane) = (&self.numbers[k], &mut self.lanes[k]);
+            let numbers = &self.numbers[k];
             if let Some(before) = before {
                 let at = (channel - self.first) * self.cells + row * self.columns;
-                lane.before.copy_from_slice(&before[at..at + self.columns]);
-                sizes_of(&lane.before, &mut self.before_sizes);
+                let line = &before[at..at + self.columns];
+                sizes_of(line, &mut self.before_sizes);
+                self.cell.iter_mut().zip(line).for_each(|(c, &b)| c.above[k] = b.into());
             }
             let block = self.channels.clone();
             sum_others(sizes, block, channel, self.first, row, 1, &mut self.others);
             let (others, before) = (&self.others, &self.before_sizes);
             let above = above(sizes, numbers, self.first, channel, row, others, before);
-            sum_above(&above, numbers.weights, &mut lane.sums);
-            if let Some(taps) = numbers.taps {
-                lane.taps = taps_of_row(taps, row);
-                let rows = [1, 2].map(|up| self.padded[k].row(row, up));
-                predict_above(rows, &lane.taps, &mut lane.above);
+            sum_above(&above, numbers.weights, &mut self.sums);
+            self.cell.iter_mut().zip(&self.sums).for_each(|(c, &sum)| c.sums[k] = sum);
+            if let (Some(taps), Some(padded)) = (numbers.taps, &self.padded[k]) {
+                self.taps[k] = taps_of_row(taps, row);
+                let rows = [1, 2].map(|up| padded.row(row, up));
+                predict_above(rows, &self.taps[k], &mut self.sums);
+                self.cell.iter_mut().zip(&self.sums).for_each(|(c, &sum)| c.above[k] = sum);
             }
         }
     }
 
-    /// Decodes a row of `N` channels, whose states are their numbers masked.
-    #[inline(never)]
-    fn line<const N: usize, const PREDICTS: bool>(
+    /// Decodes a row with so many states.
+    fn line<const HOW: u8, const STATES: usize>(
         &mut self,
-        tables: &[Table],
-        (rans, raw): (&mut Decoder<'_>, &mut BitReader<'_>),
-        (row, mask): (usize, usize),
+        slots: &[Slots; 256],
+        io: (&mut Decoder<'_>, &mut BitReader<'_>),
+        row: usize,
     ) {
-        let mut left = [0i32; N];
-        let mut far = [0i32; N];
-        // Values left and two left, of which the edge has copies of the one above.
-        let mut values = [[0i32; 2]; N];
-        let weights: [[i32; 3]; N] =
-            std::array::from_fn(|k| [1, 2, 7].map(|f| i32::from(self.numbers[k].weights[f])));
-        let select: [&[u8]; N] = std::array::from_fn(|k| self.numbers[k].select);
-        if PREDICTS {
-            for (k, values) in values.iter_mut().enumerate() {
-                if self.numbers[k].taps.is_some() {
-                    *values = [self.padded[k].row(row, 1)[PAD].into(); 2];
-                }
-            }
+        match self.channels.len() {
+            1 => self.line_of::<HOW, STATES, 1>(slots, io, row),
+            2 => self.line_of::<HOW, STATES, 2>(slots, io, row),
+            3 => self.line_of::<HOW, STATES, 3>(slots, io, row),
+            _ => self.line_of::<HOW, STATES, BLOCK>(slots, io, row),
         }
-        for x in 0..self.columns {
-            let all: i32 = left.iter().sum();
-            let was = left;
-            for k in 0..N {
-                let lane = &mut self.lanes[k];
-                let [one, two, beside] = weights[k];
-                let sum = lane.sums[x] + one * was[k] + two * far[k] + beside * (all - was[k]);
-                let mut p = Prediction::default();
-                if PREDICTS {
-                    if let Some(&above) = lane.above.get(x) {
-                        let [one, two] = values[k];
-                        p = Prediction::of_sum(above + lane.taps[0] * one + lane.taps[4] * two);
-                    } else if let Some(&before) = lane.before.get(x) {
-                        p = Prediction::of_before(before);
+    }
+
+    #[inline(never)]
+    fn line_of<const HOW: u8, const STATES: usize, const N: usize>(
+        &mut self,
+        slots: &[Slots; 256],
+        (rans, raw): (&mut Decoder<'_>, &mut BitReader<'_>),
+        row: usize,
+    ) {
+        // Copies that no pointer reaches stay in registers.
+        let (mut from, mut bits) = (rans.clone(), raw.clone());
+        let mut lanes: [Lane<'_>; N] = std::array::from_fn(|k| self.lane(k, row));
+        let mut all = 0;
+        for cell in &mut self.cell {
+            let beside = all;
+            all = 0;
+            // One after the other by hand: the compiler leaves the loop a loop, and all in memory.
+            macro_rules! lane {
+                ($($k:literal)*) => {$(
+                    if $k < N {
+                        let state = $k % STATES;
+                        lanes[$k % N].decode::<HOW>(cell, $k, beside, slots, state, &mut from, &mut bits);
+                        all += lanes[$k % N].left;
                     }
-                }
-                let table = &tables[usize::from(select[k][p.phase * LEVELS + level(sum)])];
-                let token = rans.get(k & mask, table);
-                let (bits, _) = raw_bits(token);
-                let rest = value_of(token, if bits > 0 { raw.get(bits) } else { 0 });
-                let size = size(rest);
-                lane.sizes[x] = size;
-                far[k] = was[k];
-                left[k] = i32::from(size);
-                if PREDICTS {
-                    let value = p.value(rest);
-                    lane.row[x] = value;
-                    values[k] = [value.into(), values[k][0]];
-                } else {
-                    lane.row[x] = rest;
-                }
+                )*};
             }
+            lane!(0 1 2 3);
+        }
+        (*rans, *raw) = (from, bits);
+    }
+
+    /// A channel at the start of a row.
+    fn lane(&self, k: usize, row: usize) -> Lane<'a> {
+        let numbers = &self.numbers[k];
+        let [left, far, beside] = [1, 2, 7].map(|f| i32::from(numbers.weights[f]));
+        // The edge has copies of the first value of the row above.
+        let first = match &self.padded[k] {
+            Some(padded) => padded.row(row, 1)[PAD].into(),
+            None => 0,
+        };
+        Lane {
+            select: numbers.select,
+            // What is beside counts the channel itself.
+            weights: [left - beside, far, beside],
+            taps: [self.taps[k][0], self.taps[k][4]],
+            left: 0,
+            far: 0,
+            values: [first; 2],
         }
     }
 
     /// Puts a decoded row where those after it look for it.
     fn close(&mut self, sizes: &mut Sizes, row: usize, values: &mut [i16]) {
         for (k, channel) in self.channels.clone().enumerate() {
-            let (lane, channel) = (&self.lanes[k], channel - self.first);
-            sizes.row_mut(channel, row).copy_from_slice(&lane.sizes);
-            values[channel * self.cells + row * self.columns..][..self.columns]
-                .copy_from_slice(&lane.row);
-            if self.numbers[k].taps.is_some() {
-                self.padded[k].open(row)[PAD..PAD + self.columns].copy_from_slice(&lane.row);
-                self.padded[k].close(row);
+            let channel = channel - self.first;
+            let out = sizes.row_mut(channel, row);
+            out.iter_mut().zip(&self.cell).for_each(|(s, cell)| *s = cell.sizes[k]);
+            let out = &mut values[channel * self.cells + row * self.columns..][..self.columns];
+            out.iter_mut().zip(&self.cell).for_each(|(v, cell)| *v = cell.values[k]);
+            if let Some(padded) = &mut self.padded[k] {
+                padded.open(row)[PAD..PAD + self.columns].copy_from_slice(out);
+                padded.close(row);
             }
         }
     }

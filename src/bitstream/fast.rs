@@ -2,7 +2,7 @@
 
 use super::bytes::Cursor;
 use super::dense::Group;
-use super::rans::{Decoder, Encoder, Table};
+use super::rans::{Decoder, Encoder, STATES, Slots, Table};
 use super::raw::{BitReader, BitWriter};
 use crate::codec::Tables;
 use crate::codec::tokens::{raw_bits, raw_of, token, value_of};
@@ -11,17 +11,18 @@ use crate::error::Result;
 /// Tables, ready to code with.
 #[derive(Debug, Clone)]
 pub(super) struct Fast {
-    tables: Vec<Table>,
+    tables: Vec<(Table, Slots)>,
     choice: Tables,
 }
 
 impl Fast {
     pub fn new(tables: &Tables) -> Self {
-        let ready = (0..tables.count()).map(|t| Table::new(tables.table(t))).collect();
+        let rows = (0..tables.count()).map(|t| tables.table(t));
+        let ready = rows.map(|row| (Table::new(row), Slots::new(row))).collect();
         Self { tables: ready, choice: tables.clone() }
     }
 
-    fn table(&self, group: &Group, channel: usize) -> &Table {
+    fn table(&self, group: &Group, channel: usize) -> &(Table, Slots) {
         &self.tables[self.choice.select(group.quality, channel)]
     }
 
@@ -39,14 +40,13 @@ impl Fast {
                 token as u8
             })
             .collect();
-        let (cells, mask) = (group.cells(), group.states() - 1);
+        let mask = group.states() - 1;
         let mut rans = Encoder::new(values.len());
-        let rows = tokens.chunks_exact(cells).zip(group.channels.clone());
+        let rows = tokens.chunks_exact(group.cells()).zip(group.channels.clone());
         for (row, channel) in rows.rev() {
-            let (table, first) =
-                (self.table(group, channel), (channel - group.channels.start) * cells);
+            let (table, _) = self.table(group, channel);
             for (x, &token) in row.iter().enumerate().rev() {
-                rans.put((first + x) & mask, table, token.into());
+                rans.put(x & mask, table, token.into());
             }
         }
         rans.finish(group.states(), out);
@@ -63,14 +63,24 @@ impl Fast {
     ) -> Result<()> {
         let mut rans = Decoder::new(bytes, group.states())?;
         let mut raw = BitReader::new(&bytes.rest()[..len.min(bytes.rest().len())]);
-        let (cells, mask) = (group.cells(), group.states() - 1);
-        for (row, channel) in values.chunks_exact_mut(cells).zip(group.channels.clone()) {
-            let (table, first) =
-                (self.table(group, channel), (channel - group.channels.start) * cells);
-            for (x, v) in row.iter_mut().enumerate() {
-                let token = rans.get((first + x) & mask, table);
-                let (bits, _) = raw_bits(token);
-                *v = value_of(token, if bits > 0 { raw.get(bits) } else { 0 });
+        for (row, channel) in values.chunks_exact_mut(group.cells()).zip(group.channels.clone()) {
+            let (_, table) = self.table(group, channel);
+            if group.states() == 1 {
+                row.iter_mut().for_each(|v| *v = value_of(rans.get(0, table), |n| raw.get(n)));
+                continue;
+            }
+            let (fours, rest) = row.as_chunks_mut::<STATES>();
+            for four in fours {
+                let mut tokens = [0; STATES];
+                for (k, token) in tokens.iter_mut().enumerate() {
+                    *token = rans.get(k, table);
+                }
+                for (v, token) in four.iter_mut().zip(tokens) {
+                    *v = value_of(token, |n| raw.get(n));
+                }
+            }
+            for (k, v) in rest.iter_mut().enumerate() {
+                *v = value_of(rans.get(k, table), |n| raw.get(n));
             }
         }
         let words = rans.finish(&bytes)?;

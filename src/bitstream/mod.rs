@@ -12,23 +12,10 @@
 //! | 4 | CRC-32C of kind and head, little endian |
 //! | … | packets only: the groups, whose lengths stand in the head |
 //!
-//! Varints hold 7 bits a byte, low bits first, the high bit set on all but the last.
-//!
-//! Header head: version (1 byte, 1), stream (varint), layout (1 byte: 0 gray, 1 RGB, 2 sound), channels of the frame
-//! (varint), rate (varint; samples per second of sound, 0 for pictures), codec id (8 bytes),
-//! tables id (8 bytes), groups (1 byte) and their ends (varints), wall clock at capture time 0 (varint,
-//! microseconds since 1970, 0 if unknown), boot id (varint), bundle name and device (each a length byte and UTF-8).
-//! It opens the stream and may be repeated anywhere.
-//!
-//! Packet head: stream, index (varints), flags (1 byte: 1 reset, 2 end), capture time (varint, microseconds), extent (two varints:
-//! height and width, or channels and time steps), position (varint: first cell of a sound packet), quality (1 byte), first group (1 byte),
-//! groups (1 byte), their lengths in bytes (varints).
-//!
-//! Group: CRC-32C (4 bytes), then length of the raw bits in bytes (varint), raw bits (low bits first), rANS bytes. A group of
-//! length 0 holds only zeros. A group is coded from itself alone, so any prefix of groups decodes.
-//!
-//! Footer head: packets (varint), then for each the bytes since the record before it (varint: offset of its
-//! marker minus that of the last packet's, or minus 0 for the first). A stream without a footer is incomplete.
+//! A packet holds groups of channels, each coded from itself alone: by [`Coder::Fast`], a table for
+//! each channel, or by [`Coder::Dense`], a table for each value, chosen by what surrounds it. A group
+//! of a picture may also continue the same group of an earlier packet. `docs/format.md` is the
+//! specification, field by field.
 
 mod bytes;
 pub(crate) mod context;

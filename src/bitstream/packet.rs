@@ -89,6 +89,13 @@ impl Packet {
         }
     }
 
+    /// Bytes of its record: head, groups and what frames them.
+    pub fn bytes(&self) -> usize {
+        let head = self.write_head().len();
+        // Marker and kind, length of the head, its check sum.
+        4 + if head < 128 { 1 } else { 2 } + head + 4 + self.payload.len()
+    }
+
     pub(super) fn write_head(&self) -> Vec<u8> {
         let h = &self.header;
         let mut out = Vec::with_capacity(40);

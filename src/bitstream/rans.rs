@@ -15,14 +15,10 @@ const LOW: u32 = 1 << 16;
 /// Room for the compares of a whole register.
 const LANES: usize = 32;
 
-/// One table, ready to code with.
+/// One table, ready to encode with.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    encode: [Symbol; ALPHABET],
-    /// Where each token but the first starts; beyond the last, what no slot reaches.
-    bounds: [u16; LANES],
-    /// Frequency and start of each token.
-    spans: [(u16, u16); ALPHABET],
+    symbols: [Symbol; ALPHABET],
 }
 
 /// A division by a frequency, as a multiplication.
@@ -38,38 +34,77 @@ struct Symbol {
 
 impl Table {
     pub fn new(frequencies: &[u16]) -> Self {
-        let mut table = Self {
-            encode: [Symbol::default(); ALPHABET],
-            bounds: [u16::MAX; LANES],
-            spans: [(0, 0); ALPHABET],
-        };
-        let mut start = 0u16;
-        for (token, &f) in frequencies.iter().enumerate() {
+        let mut symbols = [Symbol::default(); ALPHABET];
+        let mut start = 0u32;
+        for (symbol, &f) in symbols.iter_mut().zip(frequencies) {
             let whole = 1u32 << PRECISION_BITS;
             // A frequency of 1 divides by the largest inverse, which gives one less; the bias knows.
             let (inverse, bias) = match f {
-                0 | 1 => (u64::MAX, u32::from(start) + whole - 1),
-                _ => (u64::MAX / u64::from(f) + 1, u32::from(start)),
+                0 | 1 => (u64::MAX, start + whole - 1),
+                _ => (u64::MAX / u64::from(f) + 1, start),
             };
             let full = u64::from(f) << (32 - PRECISION_BITS);
-            table.encode[token] = Symbol { inverse, bias, rest: whole - u32::from(f), full };
-            table.spans[token] = (f, start);
+            *symbol = Symbol { inverse, bias, rest: whole - u32::from(f), full };
+            start += u32::from(f);
+        }
+        Self { symbols }
+    }
+}
+
+/// One table, ready to decode with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slots {
+    /// The last slot of each token but the last; behind them, what no slot is above.
+    bounds: [i16; LANES],
+    /// Frequency and start of each token.
+    spans: [(u16, u16); LANES],
+}
+
+impl Slots {
+    pub fn new(frequencies: &[u16]) -> Self {
+        let mut slots = Self { bounds: [i16::MAX; LANES], spans: [(0, 0); LANES] };
+        let mut start = 0u16;
+        for (token, &f) in frequencies.iter().enumerate() {
+            slots.spans[token] = (f, start);
             if token > 0 {
-                table.bounds[token - 1] = start;
+                slots.bounds[token - 1] = start as i16 - 1;
             }
             start += f;
         }
-        table
+        slots
     }
 
+    /// The token of a slot, by comparing it with all bounds: no table of slots to miss in.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn find(&self, slot: u16) -> usize {
-        // Whole registers of compares, whatever the machine has: no table of slots to miss in.
+    #[allow(unsafe_code)]
+    fn find(&self, slot: i16) -> usize {
+        use std::arch::x86_64::{
+            __m128i, _mm_cmpgt_epi16, _mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16,
+            _mm_set1_epi16,
+        };
+        // SAFETY: every x86-64 has SSE2; 64 bytes are read of as many.
+        let mask = unsafe {
+            let slot = _mm_set1_epi16(slot);
+            let at = self.bounds.as_ptr().cast::<__m128i>();
+            let above = |k| _mm_cmpgt_epi16(slot, _mm_loadu_si128(at.add(k)));
+            let low = _mm_movemask_epi8(_mm_packs_epi16(above(0), above(1)));
+            let high = _mm_movemask_epi8(_mm_packs_epi16(above(2), above(3)));
+            low | high << 16
+        };
+        // Bounds rise, so that ones come first.
+        (!mask).trailing_zeros() as usize % LANES
+    }
+
+    /// The token of a slot, by comparing it with all bounds: no table of slots to miss in.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline(always)]
+    fn find(&self, slot: i16) -> usize {
         let mut token = 0u16;
         for &bound in &self.bounds {
-            token += u16::from(slot >= bound);
+            token += u16::from(slot > bound);
         }
-        usize::from(token)
+        usize::from(token) % LANES
     }
 }
 
@@ -90,7 +125,7 @@ impl Encoder {
 
     #[inline(always)]
     pub fn put(&mut self, state: usize, table: &Table, token: usize) {
-        let s = &table.encode[token];
+        let s = &table.symbols[token];
         let mut x = self.states[state];
         let full = u64::from(x) >= s.full;
         self.words[self.at - 1] = x as u16;
@@ -108,7 +143,7 @@ impl Encoder {
 }
 
 /// Decodes tokens in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Decoder<'a> {
     states: [u32; STATES],
     words: &'a [[u8; 2]],
@@ -129,11 +164,11 @@ impl<'a> Decoder<'a> {
 
     /// The next token. Words that are missing are zeros; [`Self::finish`] refuses them.
     #[inline(always)]
-    pub fn get(&mut self, state: usize, table: &Table) -> usize {
+    pub fn get(&mut self, state: usize, table: &Slots) -> usize {
         let x = self.states[state];
         let slot = x as u16 & ((1u32 << PRECISION_BITS) - 1) as u16;
-        let token = table.find(slot);
-        let (f, start) = table.spans[token.min(ALPHABET - 1)];
+        let token = table.find(slot as i16);
+        let (f, start) = table.spans[token];
         // Cannot overflow: x >> 15 is below 2^17 and the frequency below 2^15.
         let x = u32::from(f) * (x >> PRECISION_BITS) + u32::from(slot) - u32::from(start);
         let low = x < LOW;

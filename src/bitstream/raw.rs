@@ -34,7 +34,7 @@ impl BitWriter {
 }
 
 /// Gives them back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     bits: u64,

@@ -308,16 +308,25 @@ impl Bundle {
     ///
     /// Less than a half where values are rare: what they would cost is more than they repair. The
     /// more a step is against the channel's deviation, the more the rate of a value rises with it;
-    /// the slope is the measured best on photographs. An encoder's choice: no decoder knows it.
-    pub fn rounding(&self, channel: usize, quality: Quality) -> f32 {
+    /// the slope is the measured best on photographs. An encoder's choice: no decoder knows it, and
+    /// an encoder that must save more takes some `thrift` off, up to 0.2.
+    pub fn rounding(&self, channel: usize, quality: Quality, thrift: f32) -> f32 {
         let step = self.parts.steps[channel] * quality.factor();
-        (0.5 - 0.07 * step / self.parts.deviation[channel]).clamp(0.25, 0.5)
+        (0.5 - 0.07 * step / self.parts.deviation[channel]).clamp(0.25, 0.5) - thrift
     }
 
     /// Integers of a channel's reals.
-    pub fn quantize(&self, channel: usize, quality: Quality, reals: &[f32], out: &mut [i16]) {
+    pub fn quantize(
+        &self,
+        channel: usize,
+        quality: Quality,
+        thrift: f32,
+        reals: &[f32],
+        out: &mut [i16],
+    ) {
         let step = self.parts.steps[channel] * quality.factor();
-        self.parts.quantizer.quantize(reals, step, self.rounding(channel, quality), out);
+        let rounding = self.rounding(channel, quality, thrift);
+        self.parts.quantizer.quantize(reals, step, rounding, out);
     }
 
     /// Names the numbers of its latents.

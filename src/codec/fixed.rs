@@ -199,9 +199,9 @@ pub(crate) struct Divisor {
 
 impl Divisor {
     /// The division of a channel's reals at a quality.
-    pub fn of(bundle: &Bundle, channel: usize, quality: Quality) -> Self {
+    pub fn of(bundle: &Bundle, channel: usize, quality: Quality, thrift: f32) -> Self {
         let step = bundle.steps[channel] * quality.factor();
-        Self::new(step, bundle.rounding(channel, quality))
+        Self::new(step, bundle.rounding(channel, quality, thrift))
     }
 
     /// Division by `step` after which `rounding` is added and what is behind the point dropped.

@@ -72,14 +72,14 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
             let reals = fixed::reals(bundle, frame, channels);
             let cells = (reals.len() / channels.max(1)).max(1);
             let divide = |(c, y): (usize, &[i16])| {
-                let divisor = fixed::Divisor::of(bundle, c, quality);
+                let divisor = fixed::Divisor::of(bundle, c, quality, 0.0);
                 y.iter().map(|&y| divisor.divide(y)).collect::<Vec<_>>()
             };
             reals.chunks_exact(cells).enumerate().flat_map(divide).collect()
         }
         Arithmetic::Float => {
             let reals = reals(bundle, frame, channels)?;
-            quantize(bundle, &reals, grid.iter().product(), quality)
+            quantize(bundle, &reals, grid.iter().product(), quality, 0.0)
         }
     };
     let span = if bundle.kind == Kind::Audio { Span::WHOLE } else { Span::default() };
@@ -256,11 +256,17 @@ pub(crate) fn interleave_u8(
     out
 }
 
-/// Integers of `[channels, cells]` reals.
-pub fn quantize(bundle: &Bundle, reals: &[f32], cells: usize, quality: Quality) -> Vec<i16> {
+/// Integers of `[channels, cells]` reals; `thrift` as [`Bundle::rounding`] takes it.
+pub fn quantize(
+    bundle: &Bundle,
+    reals: &[f32],
+    cells: usize,
+    quality: Quality,
+    thrift: f32,
+) -> Vec<i16> {
     let mut values = vec![0; reals.len()];
     for (c, (y, q)) in reals.chunks(cells.max(1)).zip(values.chunks_mut(cells.max(1))).enumerate() {
-        bundle.quantize(c, quality, y, q);
+        bundle.quantize(c, quality, thrift, y, q);
     }
     values
 }

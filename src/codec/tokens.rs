@@ -12,7 +12,9 @@ pub const PRECISION_BITS: u32 = 15;
 /// Magnitudes below have tokens of their own.
 const DIRECT: u16 = 6;
 /// Tokens of these.
-const DIRECT_TOKENS: usize = 2 * DIRECT as usize - 1;
+pub const DIRECT_TOKENS: usize = 2 * DIRECT as usize - 1;
+/// What they stand for.
+const DIRECT_VALUES: [i16; DIRECT_TOKENS] = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5];
 /// First token of a whole octave, that of 128.
 const OCTAVES: usize = 20;
 
@@ -55,13 +57,14 @@ pub fn raw_of(value: i16, token: usize) -> u32 {
     u32::from(value.unsigned_abs() - base) << 1 | u32::from(value < 0)
 }
 
-/// The value of a token and its raw bits.
+/// The value of a token, for which `raw` reads so many bits if it has any.
 #[inline(always)]
-pub fn value_of(token: usize, raw: u32) -> i16 {
-    let (_, base) = raw_bits(token);
+pub fn value_of(token: usize, raw: impl FnOnce(u32) -> u32) -> i16 {
     if token < DIRECT_TOKENS {
-        return if token % 2 == 1 { base as i16 } else { -(base as i16) };
+        return DIRECT_VALUES[token];
     }
+    let (bits, base) = raw_bits(token);
+    let raw = raw(bits);
     let magnitude = base + (raw >> 1) as u16;
     if raw & 1 == 1 { magnitude.wrapping_neg() as i16 } else { magnitude as i16 }
 }
@@ -79,7 +82,7 @@ mod tests {
             assert!(t < ALPHABET && value.unsigned_abs() >= base);
             let raw = if bits > 0 { raw_of(value, t) } else { 0 };
             assert!(bits == 0 || raw >> bits == 0, "{value}");
-            assert_eq!(value_of(t, raw), value);
+            assert_eq!(value_of(t, |_| raw), value);
             seen[t] += 1;
         }
         assert!(seen.iter().all(|&n| n > 0), "{seen:?}");

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality};
+use crate::bitstream::{Coder, Limits, Packer, Packet, StreamHeader};
+use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Stamp};
 use crate::error::Result;
 use crate::runtime::{Decoder, Encoder, Simd};
 
@@ -17,6 +18,10 @@ const CALLS: usize = 5;
 pub enum What {
     /// Samples to integer latents, in memory.
     EncodeLatents,
+    /// Samples to the bytes of a packet.
+    Encode(Coder),
+    /// The bytes of a packet to integer latents.
+    DecodeLatents(Coder),
     /// Integer latents to samples by the linear inverse, in memory.
     DecodePreview,
 }
@@ -26,7 +31,18 @@ impl What {
     pub fn name(self) -> &'static str {
         match self {
             Self::EncodeLatents => "encode_latents",
+            Self::Encode(Coder::Fast) => "encode_fast",
+            Self::Encode(Coder::Dense) => "encode_dense",
+            Self::DecodeLatents(_) => "decode_latents",
             Self::DecodePreview => "decode_preview",
+        }
+    }
+
+    /// The entropy coder that takes part.
+    pub fn coder(self) -> Option<Coder> {
+        match self {
+            Self::Encode(coder) | Self::DecodeLatents(coder) => Some(coder),
+            Self::EncodeLatents | Self::DecodePreview => None,
         }
     }
 }
@@ -70,7 +86,7 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures both ways.
+    /// Measures both ways, at the default quality.
     ///
     /// # Errors
     /// `Shape` if the frames do not fit the bundle.
@@ -85,8 +101,12 @@ impl Bench<'_> {
         let mut latent = latents[0].clone();
         let encoding = self.median(|i| encoder.push_into(&self.frames[i], false, &mut latent))?;
         let mut rows = vec![self.row(What::EncodeLatents, self.threads, first, encoding)];
-        // A picture is decoded by one thread, and each sound from its start.
+        // Packets are made and pictures decoded by one thread, and each sound from its start.
         if self.threads == 1 {
+            for coder in [Coder::Fast, Coder::Dense] {
+                encoder.reset();
+                rows.extend(self.packets(coder, &mut encoder, first)?);
+            }
             let mut decoder = Decoder::new(Arc::clone(&self.bundle), self.channels);
             decoder.set_simd(self.simd);
             let mut next = 0;
@@ -100,6 +120,31 @@ impl Bench<'_> {
             rows.push(self.row(What::DecodePreview, 1, first, decoding));
         }
         Ok(rows)
+    }
+
+    /// Samples to packets, and those to latents.
+    fn packets(&self, coder: Coder, encoder: &mut Encoder, first: &Frame) -> Result<[Row; 2]> {
+        let mut packer = Packer::new(&self.bundle);
+        packer.set_coder(coder);
+        let b = &self.bundle;
+        let mut packets: Vec<Option<Packet>> = vec![None; self.frames.len()];
+        let mut latent = encoder.push(first, false)?;
+        let encoding = self.median(|i| {
+            encoder.push_into(&self.frames[i], false, &mut latent)?;
+            packets[i] = Some(packer.pack(b, &latent, Stamp::default(), None)?);
+            Ok(())
+        })?;
+        let packets: Vec<Packet> = packets.into_iter().flatten().collect();
+        let header = StreamHeader::new(b, first.layout, first.channels, &Stamp::default());
+        let limits = Limits::default();
+        let decoding = self.median(|i| {
+            let packet = &packets[i % packets.len()];
+            packer.unpack(b, &header, packet, None, &limits).map(drop)
+        })?;
+        Ok([
+            self.row(What::Encode(coder), 1, first, encoding),
+            self.row(What::DecodeLatents(coder), 1, first, decoding),
+        ])
     }
 
     fn row(&self, what: What, threads: usize, frame: &Frame, seconds: f64) -> Row {

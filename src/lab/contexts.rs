@@ -26,7 +26,7 @@ const SOUND: usize = 128;
 /// Samples of one sound.
 const SOUNDS: usize = 4;
 /// Share of a channel's energy that a prediction must explain.
-const WORTH: f64 = 0.015;
+const WORTH: f64 = 0.05;
 /// Qualities that stand for each band.
 const QUALITIES: [[u8; 2]; BANDS] = [[26, 36], [46, 56], [66, 75], [86, 95]];
 /// Deviation of the noise between two frames of a camera, in steps of quality 75; a sample has one.
@@ -367,7 +367,7 @@ impl<'a> Seen<'a> {
                 for (k, y) in line.iter_mut().enumerate() {
                     *y = frame(c, k, reals[k]);
                 }
-                bundle.quantize(c, quality, &line, &mut values[c * cells..][..cells]);
+                bundle.quantize(c, quality, 0.0, &line, &mut values[c * cells..][..cells]);
             }
             values
         };

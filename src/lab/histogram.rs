@@ -30,7 +30,7 @@ impl Histogram {
             for ((c, row), counts) in
                 reals.chunks(cells.max(1)).enumerate().zip(counts.chunks_exact_mut(ALPHABET))
             {
-                bundle.quantize(c, quality, row, &mut values);
+                bundle.quantize(c, quality, 0.0, row, &mut values);
                 for v in &values {
                     counts[token(*v)] += 1;
                 }

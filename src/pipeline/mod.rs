@@ -9,6 +9,7 @@ mod hint;
 mod item;
 mod line;
 pub mod media;
+pub mod rate;
 pub mod sinks;
 pub mod sources;
 pub mod stages;

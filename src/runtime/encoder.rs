@@ -26,13 +26,16 @@ pub struct Encoder {
     bundle: Arc<Bundle>,
     channels: usize,
     quality: Quality,
+    thrift: f32,
     threads: usize,
     fixed: Option<FixedEncoder>,
     sound: Option<Sound>,
+    /// The sound before the last chunk, if that may be pushed again.
+    earlier: Option<Option<Sound>>,
 }
 
 /// The state of a sound between two chunks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sound {
     rate: u32,
     analysis: Analysis,
@@ -66,7 +69,16 @@ impl Encoder {
         }
         let fixed = (bundle.arithmetic == Arithmetic::Fixed)
             .then(|| FixedEncoder::new(&bundle, channels, quality, Simd::best()));
-        Ok(Self { bundle, channels, quality, threads: 1, fixed, sound: None })
+        Ok(Self {
+            bundle,
+            channels,
+            quality,
+            thrift: 0.0,
+            threads: 1,
+            fixed,
+            sound: None,
+            earlier: None,
+        })
     }
 
     /// The bundle.
@@ -76,9 +88,28 @@ impl Encoder {
 
     /// Changes the quality from the next frame on.
     pub fn set_quality(&mut self, quality: Quality) {
+        self.set_quality_and_thrift(quality, 0.0);
+    }
+
+    /// Changes the quality, and what is taken off every rounding, 0 to 0.2: less than a quality down
+    /// in bits and in fidelity. See [`Bundle::rounding`].
+    pub fn set_quality_and_thrift(&mut self, quality: Quality, thrift: f32) {
         self.quality = quality;
+        self.thrift = thrift.clamp(0.0, 0.2);
         if let Some(fixed) = &mut self.fixed {
-            fixed.set_quality(&self.bundle, quality);
+            fixed.set_quality(&self.bundle, quality, self.thrift);
+        }
+    }
+
+    /// Makes [`Self::step_back`] possible for chunks of sound, at the cost of a copy of the state.
+    pub fn set_stepping_back(&mut self) {
+        self.earlier.get_or_insert_with(|| self.sound.clone());
+    }
+
+    /// Forgets the last chunk of a sound: the next takes its place. Pictures stand alone anyway.
+    pub fn step_back(&mut self) {
+        if let Some(earlier) = &self.earlier {
+            self.sound.clone_from(earlier);
         }
     }
 
@@ -91,7 +122,9 @@ impl Encoder {
     /// depend on it, and one that the machine lacks becomes [`Simd::Portable`].
     pub fn set_simd(&mut self, simd: Simd) {
         if self.fixed.is_some() {
-            self.fixed = Some(FixedEncoder::new(&self.bundle, self.channels, self.quality, simd));
+            let mut fixed = FixedEncoder::new(&self.bundle, self.channels, self.quality, simd);
+            fixed.set_quality(&self.bundle, self.quality, self.thrift);
+            self.fixed = Some(fixed);
         }
     }
 
@@ -126,6 +159,9 @@ impl Encoder {
     /// # Errors
     /// Those of [`Self::push`]; what the latent holds then is not defined.
     pub fn push_into(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+        if let Some(earlier) = &mut self.earlier {
+            earlier.clone_from(&self.sound);
+        }
         latent.codec = self.bundle.codec_id();
         latent.channels = self.channels;
         latent.quality = self.quality;
@@ -160,7 +196,7 @@ impl Encoder {
             let rows = top..(top + strip).min(grid[0]);
             let reals = plain::encode_rows(&self.bundle, frame, rows.clone(), self.channels);
             let count = rows.len() * grid[1];
-            let coded = plain::quantize(&self.bundle, &reals, count, self.quality);
+            let coded = plain::quantize(&self.bundle, &reals, count, self.quality, self.thrift);
             for (c, from) in coded.chunks_exact(count.max(1)).enumerate() {
                 values[c * cells + top * grid[1]..][..count].copy_from_slice(from);
             }
@@ -201,7 +237,7 @@ impl Encoder {
                 self.bundle.analysis.apply(bands, some, &self.bundle.bias, &mut sound.reals);
                 for (c, reals) in sound.reals.chunks_exact(some).enumerate() {
                     let to = &mut latent.values[(c * rows + row) * steps + start..][..some];
-                    self.bundle.quantize(c, self.quality, reals, to);
+                    self.bundle.quantize(c, self.quality, self.thrift, reals, to);
                 }
             }
         }

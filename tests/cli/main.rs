@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod mishaps;
+mod rate;
 
 use std::io::Write;
 use std::path::Path;

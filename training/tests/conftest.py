@@ -20,7 +20,7 @@ def bundle_folder(folder, kind, inputs, levels, channels, weights, arithmetic="f
     """Writes a bundle as tamis does."""
     folder.mkdir()
     (folder / "codec.toml").write_text(
-        f'format = 1\nkind = "{kind}"\narithmetic = "{arithmetic}"\ninputs = {inputs}\nlevels = {levels}\nends = "mirror"\n'
+        f'format = 2\nkind = "{kind}"\narithmetic = "{arithmetic}"\ninputs = {inputs}\nlevels = {levels}\nends = "mirror"\n'
         f'channels = {channels}\n'
         f'groups = [{channels}]\nrate = 8000\ncodec_id = "0123456789abcdef"\ntables_id = "0"\n'
         f'[quantizer]\nkind = "step"\n[card]\nname = "made"\n'

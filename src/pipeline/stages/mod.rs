@@ -2,11 +2,13 @@
 
 mod decode;
 mod pack;
+mod rated;
 
 use std::sync::Arc;
 
 pub use decode::Decode;
 pub use pack::{KEYS, Pack, Unpack};
+pub use rated::{Rated, Target};
 
 use super::item::{Item, Parts};
 use super::line::Stage;

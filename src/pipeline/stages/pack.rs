@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::bitstream::{Before, Coder, Limits, Packer};
-use crate::codec::{Bundle, Kind, Latent, Layout};
+use crate::bitstream::{Before, Coder, Limits, Packer, Packet};
+use crate::codec::{Bundle, Kind, Latent, Layout, Stamp};
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Stage;
@@ -20,7 +20,7 @@ const BYTES: usize = 1 << 29;
 /// The last latent of every stream, for packets that continue it.
 #[derive(Debug, Default)]
 struct Last {
-    /// By stream: the packet's place, packets since one that stood alone, the latent.
+    /// By stream: the packet's place, packets since the first, the latent.
     latents: BTreeMap<u32, (u64, u64, Latent)>,
 }
 
@@ -68,6 +68,25 @@ impl Pack {
         self.keys = keys.max(1);
         self
     }
+
+    /// Packs one latent, as a continuation of the last that was kept where that is smaller, or alone.
+    pub(super) fn pack(&self, latent: &Latent, stamp: &Stamp, alone: bool) -> Result<Packet> {
+        let key = alone || self.since(stamp).is_multiple_of(self.keys);
+        let before = self.last.before(stamp.stream).filter(|_| !key);
+        self.packer.pack(&self.bundle, latent, stamp.clone(), before)
+    }
+
+    /// Keeps a latent that was packed, for the next of its stream.
+    pub(super) fn keep(&mut self, stamp: &Stamp, latent: &Latent) {
+        if self.keys > 1 && self.bundle.kind == Kind::Image {
+            self.last.keep(stamp.stream, stamp.index, self.since(stamp), latent.clone());
+        }
+    }
+
+    /// Packets since the first of a stream.
+    fn since(&self, stamp: &Stamp) -> u64 {
+        self.last.latents.get(&stamp.stream).map_or(0, |l| l.1 + 1)
+    }
 }
 
 impl Stage for Pack {
@@ -86,14 +105,9 @@ impl Stage for Pack {
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
             let Some(latent) = &item.latent else { continue };
-            let (stream, index) = (item.stamp.stream, item.stamp.index);
-            let since = self.last.latents.get(&stream).map_or(0, |l| l.1 + 1);
-            let before = self.last.before(stream).filter(|_| since % self.keys != 0);
-            match self.packer.pack(&self.bundle, latent, item.stamp.clone(), before) {
+            match self.pack(latent, &item.stamp, false) {
                 Ok(packet) => {
-                    if self.keys > 1 && self.bundle.kind == Kind::Image {
-                        self.last.keep(stream, index, since, latent.clone());
-                    }
+                    self.keep(&item.stamp, latent);
                     item.packet = Some(packet);
                 }
                 Err(e) => item.lose("pack", e),

@@ -31,11 +31,11 @@ pub(super) struct FixedEncoder {
 
 impl FixedEncoder {
     pub fn new(bundle: &Bundle, channels: usize, quality: Quality, simd: Simd) -> Self {
-        Self { plan: Plan::new(bundle, channels, quality), threads: Threads::new(simd) }
+        Self { plan: Plan::new(bundle, channels, quality, 0.0), threads: Threads::new(simd) }
     }
 
-    pub fn set_quality(&mut self, bundle: &Bundle, quality: Quality) {
-        self.plan.set_quality(bundle, quality);
+    pub fn set_quality(&mut self, bundle: &Bundle, quality: Quality, thrift: f32) {
+        self.plan.set_quality(bundle, quality, thrift);
     }
 
     /// Latents of a picture, `[channels, cells]`, by up to `threads` threads.

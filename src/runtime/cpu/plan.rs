@@ -27,11 +27,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub fn new(bundle: &Bundle, channels: usize, quality: Quality) -> Self {
+    pub fn new(bundle: &Bundle, channels: usize, quality: Quality, thrift: f32) -> Self {
         let rows: Vec<Row> = (0..channels)
             .map(|c| Row {
                 bias: bundle.bias[c] as i16,
-                divisor: Divisor::of(bundle, c, quality),
+                divisor: Divisor::of(bundle, c, quality, thrift),
                 terms: bundle
                     .analysis
                     .row(c)
@@ -64,9 +64,9 @@ impl Plan {
     }
 
     /// Changes what reals are divided by.
-    pub fn set_quality(&mut self, bundle: &Bundle, quality: Quality) {
+    pub fn set_quality(&mut self, bundle: &Bundle, quality: Quality, thrift: f32) {
         for (c, row) in self.rows.iter_mut().enumerate() {
-            row.divisor = Divisor::of(bundle, c, quality);
+            row.divisor = Divisor::of(bundle, c, quality, thrift);
         }
     }
 }

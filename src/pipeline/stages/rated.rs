@@ -1,0 +1,255 @@
+//! Frames to packets of a given size: the quality follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Pack, check_fit};
+use crate::bitstream::{Packet, StreamHeader};
+use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Stamp};
+use crate::error::Result;
+use crate::pipeline::item::{Item, Parts};
+use crate::pipeline::line::Stage;
+use crate::pipeline::rate::Bucket;
+use crate::pipeline::warning::Warning;
+use crate::runtime::Encoder;
+
+/// How far from its size a packet may be before the search goes on.
+const NEAR: f64 = 0.004;
+/// How far a packet may be from its size before it is said.
+const FAR: f64 = 0.03;
+/// The most that is taken off the roundings: a little more than a quality.
+const THRIFT: f32 = 0.15;
+/// Halvings of that.
+const HALVINGS: usize = 6;
+/// Qualities up at once where bits are left over.
+const FINER: u8 = 2;
+/// Time of a picture until the next one says how far they are apart.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// What the search aims at.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Bits for each pixel, or for each value of a sound, of every packet.
+    Density(f64),
+    /// Bits a second, as a stream plays.
+    Rate(Bucket),
+}
+
+/// Encodes and packs, and finds for every packet the quality that gives it its size.
+#[derive(Debug)]
+pub struct Rated {
+    encoder: Encoder,
+    pack: Pack,
+    target: Target,
+    /// Where the search begins.
+    quality: Quality,
+    stream: u32,
+    /// Capture time of the picture before.
+    last: Option<Duration>,
+    apart: Duration,
+}
+
+impl Rated {
+    /// Codes the first `channels` channels of `bundle`, packed as `pack` does.
+    ///
+    /// # Errors
+    /// As [`Encoder::new`].
+    pub fn new(bundle: Arc<Bundle>, channels: usize, pack: Pack, target: Target) -> Result<Self> {
+        let mut encoder = Encoder::new(bundle, channels, Quality::DEFAULT)?;
+        encoder.set_stepping_back();
+        let quality = Quality::DEFAULT;
+        Ok(Self { encoder, pack, target, quality, stream: 0, last: None, apart: FRAME })
+    }
+
+    /// Encodes each picture on up to this many threads.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.encoder.set_threads(threads);
+        self
+    }
+
+    fn code(&mut self, frame: &Frame, stamp: &Stamp, end: bool) -> Result<Coded> {
+        let elapsed = self.last.and_then(|last| stamp.captured.checked_sub(last));
+        self.apart = elapsed.filter(|e| !e.is_zero()).unwrap_or(self.apart);
+        let (time, values) = match frame.layout {
+            Layout::Audio { rate } => {
+                let steps = frame.extent[0];
+                (Duration::from_secs_f64(steps as f64 / f64::from(rate)), steps * frame.channels)
+            }
+            _ => (self.apart, frame.positions()),
+        };
+        let budget = match &self.target {
+            Target::Density(bits) => bits * values as f64,
+            Target::Rate(bucket) => bucket.budget(time),
+        };
+        let mut trials =
+            Trials { encoder: &mut self.encoder, pack: &self.pack, frame, stamp, end, first: true };
+        let coded = match &self.target {
+            Target::Rate(bucket) if !frame.is_audio() => {
+                trials.next_of(self.quality, budget, bucket.saved() + budget)?
+            }
+            _ => trials.nearest(self.quality, budget)?,
+        };
+        if let Target::Rate(bucket) = &mut self.target {
+            bucket.spend(coded.bits(), time);
+        }
+        self.quality = coded.latent.quality;
+        self.last = Some(stamp.captured);
+        self.pack.keep(stamp, &coded.latent);
+        Ok(Coded { budget, ..coded })
+    }
+}
+
+/// What a frame became.
+struct Coded {
+    latent: Latent,
+    packet: Packet,
+    budget: f64,
+}
+
+impl Coded {
+    /// Bits of the packet as it is written.
+    fn bits(&self) -> f64 {
+        (self.packet.bytes() * 8) as f64
+    }
+
+    /// What to say if the packet is not of the size asked for.
+    fn miss(&self) -> Option<Warning> {
+        let (bits, budget) = (self.bits(), self.budget);
+        if (bits - budget).abs() <= FAR * budget {
+            return None;
+        }
+        let (more, end) = if bits < budget { ("fewer", "finest") } else { ("more", "coarsest") };
+        Some(Warning::missing(format!(
+            "{bits:.0} bits, {more} than the {budget:.0} asked for, at the {end} quality there is"
+        )))
+    }
+}
+
+/// One frame, coded again and again.
+struct Trials<'a> {
+    encoder: &'a mut Encoder,
+    pack: &'a Pack,
+    frame: &'a Frame,
+    stamp: &'a Stamp,
+    end: bool,
+    first: bool,
+}
+
+impl Trials<'_> {
+    fn code(&mut self, quality: Quality, thrift: f32, alone: bool) -> Result<Coded> {
+        if !std::mem::take(&mut self.first) {
+            self.encoder.step_back();
+        }
+        self.encoder.set_quality_and_thrift(quality, thrift);
+        let latent = self.encoder.push(self.frame, self.end)?;
+        let packet = self.pack.pack(&latent, self.stamp, alone)?;
+        Ok(Coded { latent, packet, budget: 0.0 })
+    }
+
+    /// The next picture of a stream: at the quality before as long as that fits, since only then it
+    /// may continue the picture before, and finer once what was `saved` pays for the change.
+    fn next_of(&mut self, before: Quality, budget: f64, saved: f64) -> Result<Coded> {
+        let same = self.code(before, 0.0, false)?;
+        if same.bits() > budget {
+            return self.nearest(before, budget);
+        }
+        if same.bits() < budget / 2.0 && before < Quality::MAX {
+            let finer = Quality::new((before.value() + FINER).min(Quality::MAX.value()))?;
+            let finer = self.code(finer, 0.0, true)?;
+            if finer.bits() <= saved {
+                return Ok(finer);
+            }
+            return self.code(before, 0.0, false);
+        }
+        match same.packet.header.continues {
+            Some(_) => Ok(same),
+            // A scene that moves is as large as it may be.
+            None => self.nearest(before, budget),
+        }
+    }
+
+    /// Alone, at the quality and the rounding that come nearest to a size.
+    fn nearest(&mut self, start: Quality, budget: f64) -> Result<Coded> {
+        // The coarsest quality that is no smaller than it should be, or the finest.
+        let (mut low, mut high) = (Quality::MIN.value(), Quality::MAX.value());
+        let mut guess = start.value().min(high - 1);
+        let mut best = None;
+        while low < high {
+            let coded = self.code(Quality::new(guess)?, 0.0, true)?;
+            let bits = coded.bits();
+            if bits >= budget {
+                high = guess;
+                best = Some(coded);
+            } else {
+                low = guess + 1;
+            }
+            // Sixteen qualities double the size, more or less.
+            let next = f64::from(guess) + 16.0 * (budget / bits.max(1.0)).log2().clamp(-6.0, 6.0);
+            guess = (next.round() as u8).clamp(low, high.saturating_sub(1).max(low));
+        }
+        let quality = Quality::new(high)?;
+        let mut coded = match best {
+            Some(best) if best.latent.quality == quality => best,
+            _ => self.code(quality, 0.0, true)?,
+        };
+        // Between this quality and the next below, a little off every rounding.
+        let (mut little, mut much, mut thrift) = (0.0, THRIFT, 0.0);
+        for _ in 0..HALVINGS {
+            let bits = coded.bits();
+            if (bits - budget).abs() <= NEAR * budget || (thrift == 0.0 && bits < budget) {
+                break;
+            }
+            *(if bits > budget { &mut little } else { &mut much }) = thrift;
+            thrift = (little + much) / 2.0;
+            coded = self.code(quality, thrift, true)?;
+        }
+        Ok(coded)
+    }
+}
+
+impl Stage for Rated {
+    fn name(&self) -> &str {
+        "encode"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::LATENT | Parts::PACKET
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            let Some(frame) = &item.frame else { continue };
+            if item.stamp.stream != self.stream {
+                // A sound whose end was lost on the way must not run on into the next.
+                self.stream = item.stamp.stream;
+                self.encoder.reset();
+                self.last = None;
+            }
+            let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
+            let b = self.encoder.bundle();
+            let header = StreamHeader::new(b, frame.layout, frame.channels, &item.stamp);
+            let fits = check_fit(b, kind, frame.channels);
+            match fits.and_then(|()| self.code(frame, &item.stamp, item.end)) {
+                Ok(coded) => {
+                    if let Target::Density(_) = self.target {
+                        item.warnings.extend(coded.miss());
+                    }
+                    item.header = Some(header);
+                    (item.latent, item.packet) = (Some(coded.latent), Some(coded.packet));
+                }
+                Err(e) => item.lose("encode", e),
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.encoder.reset();
+        self.pack.reset();
+        self.last = None;
+    }
+}

@@ -1,0 +1,105 @@
+//! Encoding to a size: bits per pixel, bits per second, coders.
+
+use common::{Noise, picture, sound};
+use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
+
+use super::{code, common, good, json, tamis, tamis_with, words};
+
+#[test]
+fn bits_per_pixel_are_met_or_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let png = encode_png(&picture(240, 320, 3)).unwrap();
+    std::fs::write(folder.path().join("p.png"), png).unwrap();
+    for bits in ["0.3", "0.75", "1.5"] {
+        let out =
+            tamis(folder.path(), &["encode", "p.png", "-o", "p.tamis", "--bpp", bits, "--json"]);
+        good(&out);
+        let found = json(&out)[0]["bpp"].as_f64().unwrap();
+        let wanted: f64 = bits.parse().unwrap();
+        // The file's header and index come on top of the packet.
+        let packets = found - 90.0 * 8.0 / (240.0 * 320.0);
+        assert!((packets / wanted - 1.0).abs() < 0.03, "{found} for {bits}");
+        good(&tamis(folder.path(), &["decode", "p.tamis", "-o", "p2.png"]));
+    }
+    let out = tamis(folder.path(), &["encode", "p.png", "-o", "q.tamis", "--bpp", "40"]);
+    assert_eq!(code(&out), 3);
+    assert!(words(&out).contains("finest"), "{}", words(&out));
+    let out = tamis(folder.path(), &["encode", "p.png", "-o", "q.tamis", "--bpp", "0.0001"]);
+    assert_eq!(code(&out), 3);
+    assert!(words(&out).contains("coarsest"), "{}", words(&out));
+    for args in [["--bpp", "0"], ["--bpp", "x"], ["--bitrate", "-3"], ["--keys", "0"]] {
+        let all = [&["encode", "p.png", "-o", "q.tamis"][..], &args].concat();
+        assert_eq!(code(&tamis(folder.path(), &all)), 2, "{args:?}");
+    }
+    let both = ["encode", "p.png", "-o", "q.tamis", "--bpp", "1", "--quality", "50"];
+    assert_eq!(code(&tamis(folder.path(), &both)), 2);
+}
+
+#[test]
+fn a_moving_stream_holds_its_bitrate() {
+    let folder = tempfile::tempdir().unwrap();
+    // Ten seconds of a scene that runs by, at 20 frames a second.
+    let wide = picture(64, 64 + 800, 5);
+    let tamis::codec::Samples::U8(samples) = &wide.samples else { panic!("8 bits") };
+    let mut raw = Vec::new();
+    for k in 0..200 {
+        for row in samples.chunks_exact(864 * 3) {
+            raw.extend_from_slice(&row[k * 4 * 3..(k * 4 + 64) * 3]);
+        }
+    }
+    let mut y4m = b"YUV4MPEG2 W64 H64 F20:1 Ip A1:1 C444\n".to_vec();
+    for frame in raw.chunks_exact(64 * 64 * 3) {
+        y4m.extend_from_slice(b"FRAME\n");
+        for c in 0..3 {
+            y4m.extend(frame.iter().skip(c).step_by(3));
+        }
+    }
+    let args = ["encode", "-", "-o", "v.tamis", "--bitrate", "120", "--json"];
+    let out = tamis_with(folder.path(), &args, &y4m);
+    good(&out);
+    let bits = json(&out)[0]["bytes"].as_f64().unwrap() * 8.0;
+    assert!((bits / 1_200_000.0 - 1.0).abs() < 0.05, "{bits} bits for 1200000");
+    good(&tamis(folder.path(), &["decode", "v.tamis", "-o", "frames/"]));
+}
+
+#[test]
+fn a_sound_holds_its_bitrate_and_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut noise = Noise(9);
+    let mut frame = sound(44100 * 12, 1, 44100, 4);
+    if let tamis::codec::Samples::I16(v) = &mut frame.samples {
+        // Louder and softer every second.
+        for (t, x) in v.iter_mut().enumerate() {
+            let loud = if t / 44100 % 2 == 0 { 0.5 } else { 0.1 };
+            *x = (f32::from(*x) * loud + (noise.next() - 0.5) * 3000.0 * loud) as i16;
+        }
+    }
+    let wav = encode_wav(&frame, WavDepth::I16).unwrap();
+    std::fs::write(folder.path().join("s.wav"), wav).unwrap();
+    let out =
+        tamis(folder.path(), &["encode", "s.wav", "-o", "s.tamis", "--bitrate", "32", "--json"]);
+    good(&out);
+    let bits = json(&out)[0]["bytes"].as_f64().unwrap() * 8.0;
+    assert!((bits / (12.0 * 32000.0) - 1.0).abs() < 0.05, "{bits} bits for 384000");
+    good(&tamis(folder.path(), &["decode", "s.tamis", "-o", "s2.wav"]));
+    let back = super::frame(&folder.path().join("s2.wav"));
+    assert_eq!(back.extent, frame.extent);
+}
+
+#[test]
+fn both_coders_give_the_same_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let png = encode_png(&picture(100, 130, 8)).unwrap();
+    std::fs::write(folder.path().join("p.png"), png).unwrap();
+    let mut sizes = Vec::new();
+    for coder in ["fast", "dense"] {
+        let out =
+            tamis(folder.path(), &["encode", "p.png", "-o", "p.tamis", "--coder", coder, "--json"]);
+        good(&out);
+        sizes.push(json(&out)[0]["bytes"].as_u64().unwrap());
+        good(&tamis(folder.path(), &["decode", "p.tamis", "-o", &format!("{coder}.png")]));
+    }
+    assert!(sizes[1] < sizes[0], "{sizes:?}");
+    let read = |name: &str| super::frame(&folder.path().join(name));
+    assert_eq!(read("fast.png"), read("dense.png"));
+}
