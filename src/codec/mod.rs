@@ -18,6 +18,7 @@ pub mod plain;
 mod projection;
 mod quality;
 mod quantize;
+mod store;
 mod tables;
 pub(crate) mod tokens;
 pub(crate) mod yuv;
