@@ -17,6 +17,9 @@ use super::plan::{Plan, Row};
 use crate::codec::fixed::{self, BANDS, CELL, HALF_BANDS, LEVELS};
 use crate::signal::{cells, mirror};
 
+/// Rows of cells above it that a row of cells depends on, at most.
+pub(super) const ABOVE: usize = DELAY + 1;
+
 /// Rows of cells of a picture and where their latents go.
 pub(super) struct Job<'a> {
     pub pixels: Pixels<'a>,
@@ -97,8 +100,7 @@ impl Kernel for Plan {
         let plan = self;
         let picture = Picture::<N>::new(job.extent, plan.inputs == 3);
         picture.prepare::<I>(scratch);
-        // What a row depends on begins five rows of cells above it at most.
-        let first = job.rows.start.saturating_sub(DELAY + 1) / picture.per_strip;
+        let first = job.rows.start.saturating_sub(ABOVE) / picture.per_strip;
         let last = (job.rows.end + DELAY).div_ceil(picture.per_strip);
         for t in first..last {
             let there = t * picture.per_strip < picture.grid[0];
@@ -118,7 +120,11 @@ impl Kernel for Plan {
                 } else {
                     picture.down::<I, false>(plan, rows, block, scratch);
                 }
-                picture.project::<I>(plan, scratch, rows.first - DELAY as isize, block, job);
+                let top = rows.first - DELAY as isize;
+                // Strips at the ends of a job are there for others only.
+                if top + rows.count as isize > job.rows.start as isize {
+                    picture.project::<I>(plan, scratch, top, block, job);
+                }
             }
         }
     }
