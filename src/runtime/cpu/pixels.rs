@@ -260,7 +260,7 @@ fn piece<'a, const C: usize>(
 
 /// Asks for `count` pixels of `C` bytes from pixel `first` on.
 #[inline(always)]
-fn ask<const C: usize>(pixels: &[u8], first: usize, count: usize) {
+pub(super) fn ask<const C: usize>(pixels: &[u8], first: usize, count: usize) {
     for line in 0..(C * count).div_ceil(LINE) {
         fetch(pixels, C * first + line * LINE);
     }
