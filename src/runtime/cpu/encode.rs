@@ -120,11 +120,7 @@ impl Kernel for Plan {
                 } else {
                     picture.down::<I, false>(plan, rows, block, scratch);
                 }
-                let top = rows.first - DELAY as isize;
-                // Strips at the ends of a job are there for others only.
-                if top + rows.count as isize > job.rows.start as isize {
-                    picture.project::<I>(plan, scratch, top, block, job);
-                }
+                picture.project::<I>(plan, scratch, rows.first - DELAY as isize, block, job);
             }
         }
     }
