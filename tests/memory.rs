@@ -75,6 +75,15 @@ fn frames_after_the_first_allocate_nothing() {
             }
         });
         assert_eq!(count, 0, "{}", simd.name());
+        let mut decoder = Decoder::new(bundle.clone(), 24);
+        decoder.set_simd(simd);
+        let mut frame = decoder.push(&latent, frames[0].layout).unwrap();
+        let count = calls(|| {
+            for _ in 0..3 {
+                decoder.push_into(&latent, frames[0].layout, &mut frame).unwrap();
+            }
+        });
+        assert_eq!(count, 0, "{}, back", simd.name());
     }
 }
 

@@ -147,8 +147,15 @@ fn check_decoder(bundle: &Arc<Bundle>, latent: &Latent, channels: usize) {
             bundle.channels(),
             Quality::MAX,
         );
-        decoder.push(&other.unwrap(), truth.layout).unwrap();
+        let mut used = decoder.push(&other.unwrap(), truth.layout).unwrap();
         let fast = decoder.push(latent, truth.layout).unwrap();
+        // Nor that of the frame: of another size, then of the same.
+        for _ in 0..2 {
+            decoder.push_into(latent, truth.layout, &mut used).unwrap();
+            assert!(used == fast);
+            let Samples::U8(samples) = &mut used.samples else { panic!() };
+            samples.fill(7);
+        }
         let (Samples::U8(a), Samples::U8(b)) = (&fast.samples, &truth.samples) else { panic!() };
         let at = a.iter().zip(b).position(|(a, b)| a != b);
         assert_eq!(at, None, "{} of {:?}, {channels} channels", simd.name(), latent.extent);

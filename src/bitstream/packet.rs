@@ -391,7 +391,7 @@ impl Packer {
         }
         values.truncate(first * cells);
         let codec = bundle.codec_id();
-        let (span, quality) = (h.span, h.quality);
+        let (grid, span, quality) = (grid.to_vec(), h.span, h.quality);
         let latent = Latent { codec, channels: first, grid, extent, span, quality, values };
         Ok(Unpacked { latent, lost_groups: count - good, reason })
     }

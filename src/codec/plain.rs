@@ -20,16 +20,16 @@ const MARGIN: usize = 4;
 ///
 /// # Errors
 /// `Shape` if the frame is of another kind or its channels do not fill whole rows.
-pub fn grid(bundle: &Bundle, extent: &[usize]) -> Result<Vec<usize>> {
+pub fn grid(bundle: &Bundle, extent: &[usize]) -> Result<[usize; 2]> {
     let [first, second] = extent else {
         return Err(Error::shape("extent", "2 axes", extent.len()));
     };
     match bundle.kind {
-        Kind::Image => Ok(vec![cells(*first, bundle.cell()), cells(*second, bundle.cell())]),
+        Kind::Image => Ok([cells(*first, bundle.cell()), cells(*second, bundle.cell())]),
         Kind::Audio => {
             let steps = cells(*second, bundle.cell());
             let padding = if steps > 0 { 2 * bundle.padding } else { 0 };
-            Ok(vec![rows(bundle, *first)?, steps + padding])
+            Ok([rows(bundle, *first)?, steps + padding])
         }
     }
 }
@@ -83,6 +83,7 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
         }
     };
     let span = if bundle.kind == Kind::Audio { Span::WHOLE } else { Span::default() };
+    let grid = grid.to_vec();
     Ok(Latent { codec: bundle.codec_id(), channels, grid, extent, span, quality, values })
 }
 

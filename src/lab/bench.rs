@@ -109,13 +109,14 @@ impl Bench<'_> {
             }
             let mut decoder = Decoder::new(Arc::clone(&self.bundle), self.channels);
             decoder.set_simd(self.simd);
+            let mut frame = first.clone();
             let mut next = 0;
             let decoding = self.median(|i| {
                 let latent = &mut latents[i];
                 latent.span.position = next;
                 latent.span.reset = false;
                 next += *latent.grid.last().unwrap_or(&0) as u64;
-                decoder.push(latent, first.layout).map(drop)
+                decoder.push_into(latent, first.layout, &mut frame)
             })?;
             rows.push(self.row(What::DecodePreview, 1, first, decoding));
         }

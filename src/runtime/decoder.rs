@@ -98,11 +98,24 @@ impl Decoder {
     /// `Bundle` or `Shape` if the latent is not one of the bundle's, `Bitstream` if it goes back
     /// in time.
     pub fn push(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {
+        let (extent, samples) = (Vec::new(), Samples::U8(Vec::new()));
+        let mut frame = Frame { layout, channels: 0, extent, samples };
+        self.push_into(latent, layout, &mut frame)?;
+        Ok(frame)
+    }
+
+    /// [`Self::push`] into a frame that was used before: where it held a picture of the same size,
+    /// and in fixed point, nothing is allocated.
+    ///
+    /// # Errors
+    /// Those of [`Self::push`]; what the frame holds then is not defined.
+    pub fn push_into(&mut self, latent: &Latent, layout: Layout, frame: &mut Frame) -> Result<()> {
         plain::check(&self.bundle, latent)?;
         match self.bundle.kind {
-            Kind::Image => self.picture(latent, layout),
-            Kind::Audio => self.chunk(latent, layout),
+            Kind::Image => self.picture(latent, layout, frame)?,
+            Kind::Audio => *frame = self.chunk(latent, layout)?,
         }
+        Ok(())
     }
 
     /// Ends a sound whose last latent never came, and returns what is left of it.
@@ -112,12 +125,19 @@ impl Decoder {
         sound.emit(rest).map(Some)
     }
 
-    fn picture(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {
+    fn picture(&mut self, latent: &Latent, layout: Layout, frame: &mut Frame) -> Result<()> {
         let b = &self.bundle;
         let channels = self.channels.min(latent.channels);
         let gray = layout == Layout::Gray || b.inputs == 1;
         let (layout, inputs) = if gray { (Layout::Gray, 1) } else { (Layout::Rgb, b.inputs) };
-        let mut samples = vec![0; latent.extent[0] * latent.extent[1] * inputs];
+        let mut extent = std::mem::take(&mut frame.extent);
+        extent.clone_from(&latent.extent);
+        let len = extent[0] * extent[1] * inputs;
+        let mut samples = match std::mem::replace(&mut frame.samples, Samples::U8(Vec::new())) {
+            Samples::U8(samples) if samples.len() == len => samples,
+            // Pages that the system has just cleared are not cleared once more.
+            _ => vec![0; len],
+        };
         match b.arithmetic {
             Arithmetic::Fixed => {
                 let simd = self.simd;
@@ -130,7 +150,8 @@ impl Decoder {
             }
             Arithmetic::Float => self.float(latent, channels, gray, &mut samples),
         }
-        Frame::new(layout, inputs, latent.extent.clone(), Samples::U8(samples))
+        *frame = Frame::new(layout, inputs, extent, Samples::U8(samples))?;
+        Ok(())
     }
 
     fn float(&self, latent: &Latent, channels: usize, gray: bool, samples: &mut [u8]) {

@@ -9,6 +9,7 @@
 use super::dispatch::Kernel;
 use super::lanes::{Isa, transpose};
 use super::lift::{Back2, Back3, Between, Cells, DELAY};
+use super::pixels::{ask, fetch};
 use crate::codec::fixed::{self, BANDS, CELL, HALF_BANDS, LEVELS};
 use crate::codec::{Bundle, Latent};
 use crate::signal::fixed::QUARTER;
@@ -169,11 +170,14 @@ impl<const N: usize> Picture<N> {
     ) {
         let (wide, m) = (self.grid[1], self.per_strip);
         let len = N.min(wide - block * N);
+        // Channels lie too far apart for the processor to see where the next block goes on.
+        let ahead = if (block + 1) * N < wide { N } else { m * wide - block * N };
         let there = (self.grid[0] - (rows.first as usize).min(self.grid[0])).min(m);
         for (c, &step) in job.steps.iter().enumerate() {
             let values = job.latent.channel(c);
             for i in 0..there {
                 let at = (rows.first as usize + i) * wide + block * N;
+                fetch(values, at + ahead + N - 1);
                 let mut padded = [0; N];
                 let values = match values[at..].first_chunk::<N>() {
                     Some(values) if len == N => values,
@@ -316,6 +320,7 @@ impl<const N: usize> Picture<N> {
                     let third = third::<I, N>(sum[2 * i + k]);
                     if self.colour {
                         let colours = colours::<I, N>(third, opponents[0][k], opponents[1][k]);
+                        ask::<3>(job.out, first + from + CELL * N, inside.len());
                         let out = &mut job.out[3 * (first + from)..][..3 * inside.len()];
                         if inside.len() == N {
                             I::join(colours, out);

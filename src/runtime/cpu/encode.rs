@@ -12,10 +12,13 @@
 use super::dispatch::Kernel;
 use super::lanes::{Isa, transpose};
 use super::lift::{Between, Cells, DELAY, Packets2, Packets3, To};
-use super::pixels::{MOST, Pixels};
+use super::pixels::{MOST, Pixels, fetch};
 use super::plan::{Plan, Row};
 use crate::codec::fixed::{self, BANDS, CELL, HALF_BANDS, LEVELS};
 use crate::signal::{cells, mirror};
+
+/// Rows of cells above it that a row of cells depends on, at most.
+pub(super) const ABOVE: usize = DELAY + 1;
 
 /// Rows of cells of a picture and where their latents go.
 pub(super) struct Job<'a> {
@@ -97,8 +100,7 @@ impl Kernel for Plan {
         let plan = self;
         let picture = Picture::<N>::new(job.extent, plan.inputs == 3);
         picture.prepare::<I>(scratch);
-        // What a row depends on begins five rows of cells above it at most.
-        let first = job.rows.start.saturating_sub(DELAY + 1) / picture.per_strip;
+        let first = job.rows.start.saturating_sub(ABOVE) / picture.per_strip;
         let last = (job.rows.end + DELAY).div_ceil(picture.per_strip);
         for t in first..last {
             let there = t * picture.per_strip < picture.grid[0];
@@ -167,6 +169,11 @@ impl<const N: usize> Picture<N> {
         s: &mut Scratch<I::V, N>,
     ) {
         let (height, width) = (self.grid[0] * CELL, self.grid[1] * CELL);
+        // Rows lie too far apart for the processor to see where a strip goes on, or the next begins.
+        let ahead = match first + N {
+            next if next < self.grid[1] => N * CELL,
+            _ => (N * self.extent[1]).saturating_sub(first * CELL),
+        };
         let squares = &mut s.squares;
         let (sum, _) = s.sum.as_chunks_mut::<N>();
         let (half, _) = s.half[CELL / 2..].as_chunks_mut::<N>();
@@ -179,7 +186,8 @@ impl<const N: usize> Picture<N> {
                 let y = t * N + 2 * k;
                 if y < height {
                     let rows = (mirror(y, self.extent[0]), mirror(y + 1, self.extent[0]));
-                    let quads = pixels.quads::<I, N>(rows, left, self.extent[1], &mut s.padded);
+                    let width = self.extent[1];
+                    let quads = pixels.quads::<I, N>(rows, left, width, ahead, &mut s.padded);
                     let [[a, b], [c, d]] = quads.sum;
                     (squares[0][2 * k], squares[0][2 * k + 1]) = (a, c);
                     (squares[1][2 * k], squares[1][2 * k + 1]) = (b, d);
@@ -279,6 +287,8 @@ impl<const N: usize> Picture<N> {
     ) {
         let (left, width) = (block * N, self.grid[1]);
         let len = N.min(width - left);
+        // Channels lie far apart too: where the next block goes, or the first of the next strip.
+        let ahead = if left + N < width { N } else { self.per_strip * width - left };
         for (c, row) in plan.rows.iter().enumerate() {
             let Row { bias, divisor, ref terms } = *row;
             let [factor, part, back] =
@@ -304,6 +314,7 @@ impl<const N: usize> Picture<N> {
                 let scaled = I::add(I::add(scaled, part), down);
                 let values = I::values(I::shift(scaled, divisor.shift));
                 let at = (y as usize - job.rows.start) * width + left;
+                fetch(out, at + ahead + N - 1);
                 // Whole registers where they fit: a known length is one instruction.
                 match out[at..].first_chunk_mut::<N>() {
                     Some(to) if len == N => *to = values,

@@ -15,7 +15,7 @@ pub use self::dispatch::Simd;
 
 use self::decode::BackPlan;
 use self::dispatch::Threads;
-use self::encode::Out;
+use self::encode::{ABOVE, Out};
 use self::pixels::Pixels;
 use self::plan::Plan;
 use crate::codec::fixed::CELL;
@@ -46,7 +46,9 @@ impl FixedEncoder {
             return;
         }
         let pixels = Pixels::of(frame);
-        let threads = threads.clamp(1, height);
+        // The first job has no rows above it to start with, so it takes as many more.
+        let rest = height.saturating_sub(ABOVE);
+        let threads = threads.clamp(1, rest.max(1));
         if threads == 1 {
             let job = encode::Job {
                 pixels,
@@ -57,8 +59,9 @@ impl FixedEncoder {
             return self.threads.run(&self.plan, &mut [job]);
         }
         // Channels lie apart, so each job takes its rows of every one.
+        let cut = |k| if k == 0 { 0 } else { height - rest + k * rest / threads };
         let mut jobs: Vec<encode::Job<'_>> = (0..threads)
-            .map(|k| k * height / threads..(k + 1) * height / threads)
+            .map(|k| cut(k)..cut(k + 1))
             .map(|rows| encode::Job { pixels, extent, rows, out: Out::Parts(Vec::new()) })
             .collect();
         for mut channel in values.chunks_exact_mut(height * width) {

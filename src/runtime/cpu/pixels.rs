@@ -56,12 +56,14 @@ impl<'a> Pixels<'a> {
     }
 
     /// Planes of two rows of `width` pixels from column `left` on, mirrored beyond the last one.
+    /// What stands so many pixels `ahead` is asked for.
     #[inline(always)]
     pub fn quads<I: Isa<N>, const N: usize>(
         &self,
         (upper, lower): (usize, usize),
         left: usize,
         width: usize,
+        ahead: usize,
         padded: &mut [u8; MOST],
     ) -> Quads<I::V> {
         // Two rows that share their colour, and nothing mirrored.
@@ -74,8 +76,8 @@ impl<'a> Pixels<'a> {
                 _ => {}
             }
         }
-        let upper = self.row::<I, N>(upper, left, width, padded);
-        let lower = self.row::<I, N>(lower, left, width, padded);
+        let upper = self.row::<I, N>(upper, left, width, ahead, padded);
+        let lower = self.row::<I, N>(lower, left, width, ahead, padded);
         let mut opponents = [I::splat(0); 2];
         for (p, to) in opponents.iter_mut().enumerate() {
             let (a, b) = (upper.opponents[p], lower.opponents[p]);
@@ -94,6 +96,7 @@ impl<'a> Pixels<'a> {
         row: usize,
         left: usize,
         width: usize,
+        ahead: usize,
         padded: &mut [u8; MOST],
     ) -> Row<I::V> {
         let first = row * width;
@@ -101,6 +104,7 @@ impl<'a> Pixels<'a> {
         let mut out = Row { sum: nothing, opponents: [nothing; 2] };
         match *self {
             Self::Rgb8(pixels) => {
+                ask::<3>(pixels, first + left + ahead, 2 * N);
                 let pixels = piece::<3>(pixels, first, left, width, 2 * N, padded);
                 for (k, [red, green, blue]) in I::part(pixels).into_iter().enumerate() {
                     let both = I::add(red, blue);
@@ -113,6 +117,7 @@ impl<'a> Pixels<'a> {
                 }
             }
             Self::Gray8(pixels) => {
+                ask::<1>(pixels, first + left + ahead, 2 * N);
                 let pixels = piece::<1>(pixels, first, left, width, 2 * N, padded);
                 for (sum, pixels) in out.sum.iter_mut().zip(pixels.chunks_exact(N)) {
                     let mut values = [0; N];
@@ -247,29 +252,34 @@ fn piece<'a, const C: usize>(
 ) -> &'a [u8] {
     let from = C * (first + left);
     if left + count <= width {
-        // Rows lie too far apart for the processor to see where a strip goes on.
-        let ahead = from + C * CELL * count / 2;
-        for line in 0..(C * count).div_ceil(LINE) {
-            fetch(pixels, ahead + line * LINE);
-        }
         return &pixels[from..][..C * count];
     }
     mirrored::<C>(&pixels[C * first..][..C * width], left, width, &mut padded[..C * count]);
     &padded[..C * count]
 }
 
-/// Asks for the cache line of a byte that will soon be read.
+/// Asks for `count` pixels of `C` bytes from pixel `first` on.
+#[inline(always)]
+pub(super) fn ask<const C: usize>(pixels: &[u8], first: usize, count: usize) {
+    for line in 0..(C * count).div_ceil(LINE) {
+        fetch(pixels, C * first + line * LINE);
+    }
+}
+
+/// Asks for the cache line of a value that will soon be read or written.
+///
+/// To the second level: what is at hand needs all of the first.
 #[inline(always)]
 #[allow(unsafe_code)]
-fn fetch(pixels: &[u8], at: usize) {
+pub(super) fn fetch<T>(values: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(byte) = pixels.get(at) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    if let Some(value) = values.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: a hint; every x86-64 has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (pixels, at);
+    let _ = (values, at);
 }
 
 #[inline(never)]
