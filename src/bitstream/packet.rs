@@ -367,7 +367,7 @@ impl Packer {
         for (g, (&end, &len)) in self.groups.iter().zip(&h.lengths).enumerate() {
             let bytes = packet.payload.get(at..at + len).unwrap_or(&[]);
             let place = first * cells..end * cells;
-            let group = Group { channels: first..end, grid: grid_of(&grid)?, quality: h.quality };
+            let group = Group { channels: first..end, grid, quality: h.quality };
             let out = &mut values[place.clone()];
             let cursor = Cursor::new(bytes, at as u64);
             let decoded = match h.continues.filter(|c| c.groups >> g & 1 == 1) {
@@ -392,6 +392,7 @@ impl Packer {
         values.truncate(first * cells);
         let codec = bundle.codec_id();
         let (grid, span, quality) = (grid.to_vec(), h.span, h.quality);
+        let grid = grid.to_vec();
         let latent = Latent { codec, channels: first, grid, extent, span, quality, values };
         Ok(Unpacked { latent, lost_groups: count - good, reason })
     }
