@@ -18,7 +18,7 @@
 //! (varint), rate (varint; samples per second of sound, 0 for pictures), codec id (8 bytes),
 //! tables id (8 bytes), groups (1 byte) and their ends (varints), wall clock at capture time 0 (varint,
 //! microseconds since 1970, 0 if unknown), boot id (varint), bundle name and device (each a length byte and UTF-8).
-//! It opens the stream and may be repeated anywhere.
+//! It opens the stream, where it stands twice, and may be repeated anywhere.
 //!
 //! Packet head: stream, index (varints), flags (1 byte: 1 reset, 2 end), capture time (varint, microseconds), extent (two varints:
 //! height and width, or channels and time steps), position (varint: first cell of a sound packet), quality (1 byte), first group (1 byte),
@@ -36,16 +36,20 @@ mod dense;
 mod fast;
 mod group;
 mod header;
+mod indexes;
 mod packet;
 mod rans;
 mod raw;
 mod reader;
+mod salvage;
 mod writer;
 
 pub use group::Coder;
 pub use header::{Footer, StreamHeader};
+pub use indexes::Indexes;
 pub use packet::{Before, Continues, Packer, Packet, PacketHeader, Unpacked, pack, unpack};
-pub use reader::{Event, Limits, PacketReader};
+pub use reader::{Event, Limits, PacketReader, begins_stream};
+pub use salvage::{Damage, Salvage, Salvaged};
 pub use writer::PacketWriter;
 
 /// First three bytes of every record.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bytes::{Cursor, put_varint};
 use super::dense::Group;
-use super::group::{Coder, Coders};
+use super::group::{Coder, Coders, is_intact};
 use super::header::StreamHeader;
 use super::reader::Limits;
 use crate::codec::{Bundle, Kind, Latent, Layout, Quality, Span, Stamp, plain};
@@ -87,6 +87,21 @@ impl Packet {
             let len = self.header.lengths.iter().sum();
             self.payload = self.payload[..len].into();
         }
+    }
+
+    /// Groups before the first that is damaged, as their check sums say; all of them, if none is.
+    ///
+    /// That an intact group continues one that did not arrive is for [`Packer::unpack`] to find.
+    pub fn intact_groups(&self) -> usize {
+        let mut rest = &self.payload[..];
+        for (g, &len) in self.header.lengths.iter().enumerate() {
+            let Some((group, behind)) = rest.split_at_checked(len) else { return g };
+            if !is_intact(group) {
+                return g;
+            }
+            rest = behind;
+        }
+        self.header.lengths.len()
     }
 
     pub(super) fn write_head(&self) -> Vec<u8> {
