@@ -6,10 +6,8 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Noise, audio_bundle, image_bundle, picture, sound};
-use tamis::bitstream::{
-    Event, Limits, Packer, Packet, PacketReader, PacketWriter, StreamHeader, pack, unpack,
-};
+use common::{Noise, audio_bundle, events as read, image_bundle, picture, sound};
+use tamis::bitstream::{Event, Limits, Packer, Packet, PacketWriter, StreamHeader, pack, unpack};
 use tamis::codec::{Bundle, Latent, Layout, Quality, Stamp, plain};
 
 struct Recording {
@@ -39,23 +37,6 @@ fn record(count: u64) -> Recording {
     }
     bytes.extend(writer.finish());
     Recording { bundle, header, latents, packets, bytes }
-}
-
-/// Reads bytes pushed in pieces.
-fn read(bytes: &[u8], piece: usize) -> tamis::Result<(Vec<Event>, bool)> {
-    let mut reader = PacketReader::new(Limits::default());
-    let mut events = Vec::new();
-    for part in bytes.chunks(piece.max(1)) {
-        reader.push(part);
-        while let Some(event) = reader.next_event()? {
-            events.push(event);
-        }
-    }
-    reader.finish();
-    while let Some(event) = reader.next_event()? {
-        events.push(event);
-    }
-    Ok((events, reader.is_complete()))
 }
 
 fn packets(events: &[Event]) -> Vec<&Packet> {
@@ -207,6 +188,15 @@ fn another_codec_is_refused_by_name() {
     let error = unpack(&other, &r.header, &r.packets[0]).unwrap_err().to_string();
     assert!(error.contains(&r.bundle.codec_id().to_string()), "{error}");
     assert!(error.contains(&other.codec_id().to_string()), "{error}");
+}
+
+#[test]
+fn other_groups_are_refused_though_the_codec_is_the_same() {
+    let r = record(1);
+    let mut header = r.header.clone();
+    header.groups[0] += 1;
+    let error = unpack(&r.bundle, &header, &r.packets[0]).unwrap_err().to_string();
+    assert!(error.contains("groups that end at [97, 192]"), "{error}");
 }
 
 #[test]

@@ -352,6 +352,14 @@ impl Packer {
                 return Err(Error::bundle(&bundle.card.name, reason));
             }
         }
+        // Neither id covers where groups end.
+        if header.groups != self.groups {
+            let reason = format!(
+                "stream has groups that end at {:?}, this bundle at {:?}",
+                header.groups, self.groups
+            );
+            return Err(Error::bundle(&bundle.card.name, reason));
+        }
         check_extent(bundle, header, packet, limits)?;
         let h = &packet.header;
         let extent = h.extent.to_vec();
