@@ -104,7 +104,7 @@ fn words(typed: &Typed, found: &Salvaged) -> String {
         found.damage.len()
     );
     if found.headless > 0 {
-        words += &format!(", {} packets without a header", found.headless);
+        words += &format!(", {} packets left out as their stream has no header", found.headless);
     }
     words
 }

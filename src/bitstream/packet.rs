@@ -84,7 +84,7 @@ impl Packet {
     pub fn cut(&mut self, groups: usize) {
         if groups < self.header.lengths.len() {
             self.header.lengths.truncate(groups);
-            let len = self.header.lengths.iter().sum();
+            let len = self.header.lengths.iter().sum::<usize>().min(self.payload.len());
             self.payload = self.payload[..len].into();
         }
     }

@@ -29,7 +29,7 @@ pub struct Salvaged {
     pub packets: u64,
     /// Packets of these that lost their last groups.
     pub cut: u64,
-    /// Packets of these whose stream has no header anywhere: nothing can decode them.
+    /// Packets left out as their stream has no header anywhere: nothing can decode them.
     pub headless: u64,
     /// Places where bytes were left out.
     pub damage: Vec<Damage>,
@@ -170,7 +170,10 @@ impl Salvage {
         if !self.written.contains_key(&stream) {
             match self.headers.get(&stream).cloned() {
                 Some(header) => self.header(&header, out),
-                None => self.found.headless += 1,
+                None => {
+                    self.found.headless += 1;
+                    return;
+                }
             }
         }
         let (intact, all) = (packet.intact_groups(), packet.header.lengths.len());
