@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Noise, audio_bundle, events as read, image_bundle, picture, sound};
+use common::{Noise, audio_bundle, events as read, image_bundle, picture, salvage, sound};
 use tamis::bitstream::{Event, Limits, Packer, Packet, PacketWriter, StreamHeader, pack, unpack};
 use tamis::codec::{Bundle, Latent, Layout, Quality, Stamp, plain};
 
@@ -229,6 +229,49 @@ fn damaged_first_headers_cost_what_stands_before_the_next() {
     // Without any header it is still no stream, and the reason is the first.
     let error = read(&bytes[..third], 64).unwrap_err().to_string();
     assert!(error.contains("not a tamis stream") && error.contains("CRC"), "{error}");
+}
+
+#[test]
+fn salvage_finds_headers_behind_the_packets() {
+    let r = record(4);
+    let Some(Event::Footer(footer)) = read(&r.bytes, 4096).unwrap().0.pop() else { panic!() };
+    let (first, third) = (footer.offsets[0] as usize, footer.offsets[2] as usize);
+    // Nothing of the first headers is left, one stands further on, and one stream has none.
+    let mut stray = r.packets[0].clone();
+    stray.stamp.stream = 5;
+    let mut bytes = vec![0; 37];
+    bytes.extend(&r.bytes[first..third]);
+    bytes.extend(PacketWriter::new().packet(&stray));
+    bytes.extend(PacketWriter::new().repeat(&r.header));
+    bytes.extend(&r.bytes[third..]);
+    for piece in [1, 50, 1 << 16] {
+        let (copy, found) = salvage(&bytes, piece).unwrap();
+        assert!(copy == r.bytes || packets(&read(&copy, 99).unwrap().0).into_iter().eq(&r.packets));
+        assert_eq!((found.packets, found.cut, found.headless), (4, 0, 1));
+        assert_eq!((found.damage.len(), found.skipped()), (1, 37));
+        assert!(found.has_losses() && found.complete);
+    }
+    assert!(salvage(&r.bytes[first..], 64).is_err());
+}
+
+#[test]
+fn salvage_cuts_before_the_first_damaged_group() {
+    let r = record(3);
+    let Some(Event::Footer(footer)) = read(&r.bytes, 4096).unwrap().0.pop() else { panic!() };
+    let lengths = &r.packets[1].header.lengths;
+    let end = footer.offsets[2] as usize;
+    for (at, groups) in [(end - 1, 1), (end - lengths[1], 1), (end - lengths[1] - 1, 0)] {
+        let mut bytes = r.bytes.clone();
+        bytes[at] ^= 4;
+        let (copy, found) = salvage(&bytes, 100).unwrap();
+        let (events, complete) = read(&copy, 100).unwrap();
+        let mut cut = r.packets[1].clone();
+        cut.cut(groups);
+        assert!(complete && packets(&events)[1] == &cut);
+        assert_eq!((found.packets, found.cut, found.damage.len()), (3, 1, 1));
+        let rest: usize = lengths[groups..].iter().sum();
+        assert_eq!((found.damage[0].offset, found.skipped()), ((end - rest) as u64, rest as u64));
+    }
 }
 
 #[test]
