@@ -88,7 +88,7 @@ impl Stage for Pack {
             let Some(latent) = &item.latent else { continue };
             let (stream, index) = (item.stamp.stream, item.stamp.index);
             let since = self.last.latents.get(&stream).map_or(0, |l| l.1 + 1);
-            let before = self.last.before(stream).filter(|_| since % self.keys != 0);
+            let before = self.last.before(stream).filter(|_| !since.is_multiple_of(self.keys));
             match self.packer.pack(&self.bundle, latent, item.stamp.clone(), before) {
                 Ok(packet) => {
                     if self.keys > 1 && self.bundle.kind == Kind::Image {
