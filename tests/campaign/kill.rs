@@ -99,8 +99,13 @@ fn a_kill_costs_the_packet_being_written() {
         child.kill().unwrap();
         child.wait().unwrap();
         drop(stdin);
-        let part = std::fs::read(dir.join("x.tamis.part")).unwrap_or_default();
+        let mut part = std::fs::read(dir.join("x.tamis.part")).unwrap_or_default();
         assert!(whole.starts_with(&part), "what is written is what would have been");
+        if seed % 4 == 0 && part.len() > footer.offsets[0] as usize + 20 {
+            // A packet is written by one call, so a kill hardly ever tears one: done by hand.
+            part.truncate(part.len() - 1 - noise.below(20));
+            std::fs::write(dir.join("x.tamis.part"), &part).unwrap();
+        }
         let there = ends.iter().filter(|&&end| end <= part.len()).count();
         let end = if there > 0 { ends[there - 1] } else { footer.offsets[0] as usize };
         let done = command(dir, &["recover", "x.tamis.part", "-o", "y.tamis", "--json"]).output();
@@ -125,7 +130,7 @@ fn a_kill_costs_the_packet_being_written() {
         }
     }
     say(format_args!(
-        "{count} kills: {restored} packets restored, all that were written; {torn} torn packets, \
+        "{count} kills: {restored} packets restored, all that were written; {torn} torn packets (by hand), \
          {early} kills before the first; {quiet} times every frame fed but the one held back was in \
          the file"
     ));
