@@ -6,10 +6,8 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Noise, audio_bundle, image_bundle, picture, sound};
-use tamis::bitstream::{
-    Event, Limits, Packer, Packet, PacketReader, PacketWriter, StreamHeader, pack, unpack,
-};
+use common::{Noise, audio_bundle, events as read, image_bundle, picture, salvage, sound};
+use tamis::bitstream::{Event, Limits, Packer, Packet, PacketWriter, StreamHeader, pack, unpack};
 use tamis::codec::{Bundle, Latent, Layout, Quality, Stamp, plain};
 
 struct Recording {
@@ -41,23 +39,6 @@ fn record(count: u64) -> Recording {
     Recording { bundle, header, latents, packets, bytes }
 }
 
-/// Reads bytes pushed in pieces.
-fn read(bytes: &[u8], piece: usize) -> tamis::Result<(Vec<Event>, bool)> {
-    let mut reader = PacketReader::new(Limits::default());
-    let mut events = Vec::new();
-    for part in bytes.chunks(piece.max(1)) {
-        reader.push(part);
-        while let Some(event) = reader.next_event()? {
-            events.push(event);
-        }
-    }
-    reader.finish();
-    while let Some(event) = reader.next_event()? {
-        events.push(event);
-    }
-    Ok((events, reader.is_complete()))
-}
-
 fn packets(events: &[Event]) -> Vec<&Packet> {
     events.iter().filter_map(|e| if let Event::Packet(p) = e { Some(p) } else { None }).collect()
 }
@@ -67,10 +48,10 @@ fn streams_do_not_depend_on_how_the_bytes_arrive() {
     let r = record(6);
     let (whole, complete) = read(&r.bytes, usize::MAX).unwrap();
     assert!(complete);
-    assert_eq!(whole.len(), 8);
-    assert_eq!(whole[0], Event::Header(r.header.clone()));
+    assert_eq!(whole.len(), 9);
+    assert!(whole[..2].iter().all(|e| *e == Event::Header(r.header.clone())));
     assert!(packets(&whole).into_iter().eq(&r.packets));
-    let Event::Footer(footer) = &whole[7] else { panic!("the last record is the footer") };
+    let Event::Footer(footer) = &whole[8] else { panic!("the last record is the footer") };
     assert_eq!(footer.offsets.len(), 6);
     for (&offset, packet) in footer.offsets.iter().zip(&r.packets) {
         let mut alone = r.bytes[..footer.offsets[0] as usize].to_vec();
@@ -133,11 +114,12 @@ fn a_flipped_byte_costs_one_packet() {
     let Some(Event::Footer(footer)) = start.last() else { panic!("complete") };
     let first = footer.offsets[0] as usize;
     let mut noise = Noise(3);
-    for _ in 0..400 {
-        let at = first + noise.below(r.bytes.len() - first);
+    for flip in 0..400 + first {
+        // Every byte of both headers, then others.
+        let at = if flip < first { flip } else { first + noise.below(r.bytes.len() - first) };
         let mut bytes = r.bytes.clone();
         bytes[at] ^= 1 << noise.below(8);
-        let (events, _) = read(&bytes, 4096).unwrap();
+        let (events, _) = read(&bytes, if flip % 2 == 0 { 4096 } else { 1 }).unwrap();
         let mut exact = 0;
         for packet in packets(&events) {
             let u = unpack(&r.bundle, &r.header, packet).unwrap();
@@ -147,7 +129,8 @@ fn a_flipped_byte_costs_one_packet() {
             assert_eq!(u.latent, prefix, "byte {at}: a group was decoded wrongly");
             exact += usize::from(u.latent == *truth);
         }
-        assert!(exact >= r.packets.len() - 1, "byte {at}: {exact} of 12 packets left");
+        let lost = usize::from(at >= first);
+        assert!(exact >= r.packets.len() - lost, "byte {at}: {exact} of 12 packets left");
     }
 }
 
@@ -208,6 +191,15 @@ fn another_codec_is_refused_by_name() {
 }
 
 #[test]
+fn other_groups_are_refused_though_the_codec_is_the_same() {
+    let r = record(1);
+    let mut header = r.header.clone();
+    header.groups[0] += 1;
+    let error = unpack(&r.bundle, &header, &r.packets[0]).unwrap_err().to_string();
+    assert!(error.contains("groups that end at [97, 192]"), "{error}");
+}
+
+#[test]
 fn packet_heads_are_small() {
     let r = record(2);
     let mut writer = PacketWriter::new();
@@ -216,13 +208,15 @@ fn packet_heads_are_small() {
 }
 
 #[test]
-fn a_damaged_first_header_costs_what_stands_before_the_next() {
+fn damaged_first_headers_cost_what_stands_before_the_next() {
     let r = record(4);
     let Some(Event::Footer(footer)) = read(&r.bytes, 4096).unwrap().0.pop() else { panic!() };
     let third = footer.offsets[2] as usize;
     let header = PacketWriter::new().header(&r.header);
     let mut bytes = r.bytes[..third].to_vec();
     bytes[10] ^= 1;
+    let second = header.len() / 2;
+    bytes[second + 10] ^= 1;
     bytes.extend(header);
     bytes.extend(&r.bytes[third..]);
     for piece in [1, 4096] {
@@ -235,6 +229,49 @@ fn a_damaged_first_header_costs_what_stands_before_the_next() {
     // Without any header it is still no stream, and the reason is the first.
     let error = read(&bytes[..third], 64).unwrap_err().to_string();
     assert!(error.contains("not a tamis stream") && error.contains("CRC"), "{error}");
+}
+
+#[test]
+fn salvage_finds_headers_behind_the_packets() {
+    let r = record(4);
+    let Some(Event::Footer(footer)) = read(&r.bytes, 4096).unwrap().0.pop() else { panic!() };
+    let (first, third) = (footer.offsets[0] as usize, footer.offsets[2] as usize);
+    // Nothing of the first headers is left, one stands further on, and one stream has none.
+    let mut stray = r.packets[0].clone();
+    stray.stamp.stream = 5;
+    let mut bytes = vec![0; 37];
+    bytes.extend(&r.bytes[first..third]);
+    bytes.extend(PacketWriter::new().packet(&stray));
+    bytes.extend(PacketWriter::new().repeat(&r.header));
+    bytes.extend(&r.bytes[third..]);
+    for piece in [1, 50, 1 << 16] {
+        let (copy, found) = salvage(&bytes, piece).unwrap();
+        assert!(copy == r.bytes || packets(&read(&copy, 99).unwrap().0).into_iter().eq(&r.packets));
+        assert_eq!((found.packets, found.cut, found.headless), (4, 0, 1));
+        assert_eq!((found.damage.len(), found.skipped()), (1, 37));
+        assert!(found.has_losses() && found.complete);
+    }
+    assert!(salvage(&r.bytes[first..], 64).is_err());
+}
+
+#[test]
+fn salvage_cuts_before_the_first_damaged_group() {
+    let r = record(3);
+    let Some(Event::Footer(footer)) = read(&r.bytes, 4096).unwrap().0.pop() else { panic!() };
+    let lengths = &r.packets[1].header.lengths;
+    let end = footer.offsets[2] as usize;
+    for (at, groups) in [(end - 1, 1), (end - lengths[1], 1), (end - lengths[1] - 1, 0)] {
+        let mut bytes = r.bytes.clone();
+        bytes[at] ^= 4;
+        let (copy, found) = salvage(&bytes, 100).unwrap();
+        let (events, complete) = read(&copy, 100).unwrap();
+        let mut cut = r.packets[1].clone();
+        cut.cut(groups);
+        assert!(complete && packets(&events)[1] == &cut);
+        assert_eq!((found.packets, found.cut, found.damage.len()), (3, 1, 1));
+        let rest: usize = lengths[groups..].iter().sum();
+        assert_eq!((found.damage[0].offset, found.skipped()), ((end - rest) as u64, rest as u64));
+    }
 }
 
 #[test]

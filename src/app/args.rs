@@ -26,6 +26,8 @@ pub enum Verb {
     Decode(Decode),
     /// Say what is in a .tamis file, group by group
     Info(Info),
+    /// Make a whole recording of what is left of a damaged, cut or .part one
+    Recover(Recover),
     /// Run a model on the latents of pictures, sounds or .tamis files
     Infer(Infer),
     /// Run the line that a config describes
@@ -151,6 +153,19 @@ pub struct Info {
     #[arg(required = true)]
     pub inputs: Vec<PathBuf>,
     /// Print one JSON object per input
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis recover`
+#[derive(Debug, clap::Args)]
+pub struct Recover {
+    /// The .tamis or .part file
+    pub input: PathBuf,
+    /// The .tamis file to write
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }

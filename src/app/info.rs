@@ -1,6 +1,6 @@
 //! `tamis info`: what is in a `.tamis` file, group by group.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::args::Info as Typed;
 use super::{Outcome, print_line, say};
-use crate::bitstream::{Event, Limits, PacketReader, StreamHeader};
+use crate::bitstream::{Event, Indexes, Limits, PacketReader, StreamHeader};
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::sources::find_files;
@@ -21,6 +21,8 @@ struct Counts {
     /// The same, to look them up.
     known: HashSet<StreamHeader>,
     packets: u64,
+    /// Places of each stream that has a header.
+    indexes: BTreeMap<u32, Indexes>,
     bytes: u64,
     group_bytes: Vec<u64>,
     extent: Option<[usize; 2]>,
@@ -93,6 +95,7 @@ impl Counts {
     fn add(&mut self, event: Event) {
         match event {
             Event::Header(header) => {
+                self.indexes.entry(header.stream).or_default();
                 if self.known.insert(header.clone()) {
                     self.headers.push(header);
                 }
@@ -100,8 +103,11 @@ impl Counts {
             Event::Packet(packet) => {
                 let h = &packet.header;
                 self.packets += 1;
+                if let Some(indexes) = self.indexes.get_mut(&packet.stamp.stream) {
+                    indexes.insert(packet.stamp.index);
+                }
                 self.extent.get_or_insert(h.extent);
-                self.steps += h.extent[1] as u64;
+                self.steps = self.steps.saturating_add(h.extent[1] as u64);
                 let (low, high) = self.qualities.unwrap_or((h.quality, h.quality));
                 self.qualities = Some((low.min(h.quality), high.max(h.quality)));
                 let end = h.first_group + h.lengths.len();
@@ -111,7 +117,7 @@ impl Counts {
                 }
             }
             Event::Footer(_) => {}
-            Event::Damage { offset, bytes, reason } => {
+            Event::Damage { offset, bytes, reason, .. } => {
                 self.lost += 1;
                 self.damage.push(format!("{bytes} bytes from byte {offset}: {reason}"));
             }
@@ -120,6 +126,7 @@ impl Counts {
 
     fn print(&self, as_json: bool, name: &str, incomplete: bool) -> Result<()> {
         let first = self.headers.first();
+        let missing = self.indexes.values().fold(0u64, |n, i| n.saturating_add(i.missing()));
         let ends = first.map(|h| h.groups.clone()).unwrap_or_default();
         let rate = first.map_or(0, StreamHeader::rate);
         let extent = match self.extent {
@@ -144,6 +151,7 @@ impl Counts {
                 "bytes": self.bytes,
                 "quality": self.qualities.map(|(a, b)| [a.value(), b.value()]),
                 "groups": list,
+                "missing": missing,
                 "incomplete": incomplete,
                 "lost": self.lost,
             }));
@@ -174,6 +182,9 @@ impl Counts {
                 g + 1
             ))?;
             first = last;
+        }
+        if missing > 0 {
+            print_line(format!("missing: {missing} packets between others"))?;
         }
         for damage in &self.damage {
             print_line(format!("damaged: {damage}"))?;

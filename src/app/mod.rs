@@ -15,6 +15,7 @@ mod fit;
 mod infer;
 mod info;
 mod output;
+mod recover;
 mod run;
 
 use std::collections::VecDeque;
@@ -58,6 +59,7 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
         Verb::Encode(a) => encode::run(&a),
         Verb::Decode(a) => decode::run(&a),
         Verb::Info(a) => info::run(&a),
+        Verb::Recover(a) => recover::run(&a),
         Verb::Infer(a) => infer::run(&a),
         Verb::Run(a) => run::run(&a),
         Verb::Check(a) => run::check(&a),

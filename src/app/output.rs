@@ -1,7 +1,7 @@
 //! Where a recording is written: beside its name, so that an older one stays until the new is whole.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::files;
@@ -22,6 +22,14 @@ impl Output {
     /// # Errors
     /// `Io` if it cannot be opened.
     pub fn open(typed: &Path) -> Result<(Self, Box<dyn Write + Send>)> {
+        Self::open_as(typed, "part")
+    }
+
+    /// As [`Self::open`], with another ending than `part`: that may be the input.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as(typed: &Path, ending: &str) -> Result<(Self, Box<dyn Write + Send>)> {
         if typed.as_os_str() == "-" {
             return Ok((Self { target: typed.into(), part: None }, Box::new(std::io::stdout())));
         }
@@ -29,10 +37,10 @@ impl Output {
         // A link to a file stays a link.
         let target = typed.canonicalize().unwrap_or_else(|_| typed.into());
         let plain = std::fs::symlink_metadata(&target).map_or(true, |m| m.is_file());
-        let part = plain.then(|| files::with_ending(&target, "part"));
+        let part = plain.then(|| files::with_ending(&target, ending));
         let path = part.as_ref().unwrap_or(&target);
         let file = File::create(path).map_err(|e| Error::io(path, e))?;
-        Ok((Self { target, part }, Box::new(BufWriter::new(file))))
+        Ok((Self { target, part }, Box::new(file)))
     }
 
     /// Gives what was written its name.

@@ -98,6 +98,14 @@ impl Coders {
     }
 }
 
+/// Whether the check sum of a group's bytes is right.
+pub(super) fn is_intact(bytes: &[u8]) -> bool {
+    match bytes.split_first_chunk() {
+        Some((stated, coded)) => u32::from_le_bytes(*stated) == crc32c::crc32c(coded),
+        None => bytes.is_empty(),
+    }
+}
+
 /// CRC-32C of latents, little endian.
 fn sum_of(values: &[i16]) -> u32 {
     values.chunks(512).fold(0, |sum, part| {

@@ -10,6 +10,9 @@ use crate::error::Result;
 /// Version of the layout that this code reads and writes.
 pub(super) const VERSION: u8 = 2;
 
+/// Bytes of the smallest packet record.
+const PACKET: u64 = 16;
+
 /// Opens a stream, and may be repeated in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StreamHeader {
@@ -144,9 +147,11 @@ impl Footer {
         out
     }
 
-    pub(super) fn read(mut c: Cursor<'_>, len: usize) -> Result<Self> {
-        // Every entry takes a byte at least.
-        let count = c.bounded("packets in the index", len as u64)?;
+    /// Reads the head of a footer, `len` bytes long, whose record stands at `offset`.
+    pub(super) fn read(mut c: Cursor<'_>, len: usize, offset: u64) -> Result<Self> {
+        // Every entry takes a byte at least, and its packet some before the footer: so the offsets
+        // take no more room than the stream did.
+        let count = c.bounded("packets in the index", (offset / PACKET).min(len as u64))?;
         let mut offsets = Vec::with_capacity(count as usize);
         let mut at = 0u64;
         for _ in 0..count {

@@ -23,16 +23,20 @@ mod dense;
 mod fast;
 mod group;
 mod header;
+mod indexes;
 mod packet;
 mod rans;
 mod raw;
 mod reader;
+mod salvage;
 mod writer;
 
 pub use group::Coder;
 pub use header::{Footer, StreamHeader};
+pub use indexes::Indexes;
 pub use packet::{Before, Continues, Packer, Packet, PacketHeader, Unpacked, pack, unpack};
-pub use reader::{Event, Limits, PacketReader};
+pub use reader::{Event, Limits, PacketReader, begins_stream};
+pub use salvage::{Damage, Salvage, Salvaged};
 pub use writer::PacketWriter;
 
 /// First three bytes of every record.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bytes::{Cursor, put_varint};
 use super::dense::Group;
-use super::group::{Coder, Coders};
+use super::group::{Coder, Coders, is_intact};
 use super::header::StreamHeader;
 use super::reader::Limits;
 use crate::codec::{Bundle, Kind, Latent, Layout, Quality, Span, Stamp, plain};
@@ -84,7 +84,7 @@ impl Packet {
     pub fn cut(&mut self, groups: usize) {
         if groups < self.header.lengths.len() {
             self.header.lengths.truncate(groups);
-            let len = self.header.lengths.iter().sum();
+            let len = self.header.lengths.iter().sum::<usize>().min(self.payload.len());
             self.payload = self.payload[..len].into();
         }
     }
@@ -94,6 +94,21 @@ impl Packet {
         let head = self.write_head().len();
         // Marker and kind, length of the head, its check sum.
         4 + if head < 128 { 1 } else { 2 } + head + 4 + self.payload.len()
+    }
+
+    /// Groups before the first that is damaged, as their check sums say; all of them, if none is.
+    ///
+    /// That an intact group continues one that did not arrive is for [`Packer::unpack`] to find.
+    pub fn intact_groups(&self) -> usize {
+        let mut rest = &self.payload[..];
+        for (g, &len) in self.header.lengths.iter().enumerate() {
+            let Some((group, behind)) = rest.split_at_checked(len) else { return g };
+            if !is_intact(group) {
+                return g;
+            }
+            rest = behind;
+        }
+        self.header.lengths.len()
     }
 
     pub(super) fn write_head(&self) -> Vec<u8> {
@@ -343,6 +358,14 @@ impl Packer {
                 );
                 return Err(Error::bundle(&bundle.card.name, reason));
             }
+        }
+        // Neither id covers where groups end.
+        if header.groups != self.groups {
+            let reason = format!(
+                "stream has groups that end at {:?}, this bundle at {:?}",
+                header.groups, self.groups
+            );
+            return Err(Error::bundle(&bundle.card.name, reason));
         }
         check_extent(bundle, header, packet, limits)?;
         let h = &packet.header;

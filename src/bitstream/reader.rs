@@ -30,6 +30,8 @@ impl Default for Limits {
     }
 }
 
+/// First bytes of a stream.
+const OPENING: [u8; 4] = [MARKER[0], MARKER[1], MARKER[2], b'H'];
 /// Largest head of a header or packet record.
 const HEAD: u64 = 4096;
 /// Largest footer.
@@ -52,7 +54,15 @@ pub enum Event {
         bytes: u64,
         /// What was wrong at the first.
         reason: String,
+        /// Kind of the record that began there, if one did.
+        kind: Option<u8>,
     },
+}
+
+/// Whether bytes begin like a stream: one of the first four may be damaged, as the header that they
+/// open stands there twice.
+pub fn begins_stream(head: &[u8]) -> bool {
+    head.iter().zip(OPENING).filter(|&(&a, b)| a == b).count() >= OPENING.len() - 1
 }
 
 /// Reads a stream from bytes pushed in pieces of any size.
@@ -64,7 +74,7 @@ pub struct PacketReader {
     at: usize,
     /// Offset of `buffer[0]` in the stream.
     offset: u64,
-    damage: Option<(u64, String)>,
+    damage: Option<(u64, String, Option<u8>)>,
     /// Bytes of false footers whose CRC was computed.
     wasted: u64,
     opened: bool,
@@ -86,6 +96,11 @@ impl PacketReader {
             ended: false,
             complete: false,
         }
+    }
+
+    /// A reader that may start anywhere in a stream: packets may come before the first header.
+    pub fn midway(limits: Limits) -> Self {
+        Self { opened: true, ..Self::new(limits) }
     }
 
     /// Takes the next bytes.
@@ -111,8 +126,8 @@ impl PacketReader {
     /// The next event, or `None` until more bytes are pushed (after [`Self::finish`]: for good).
     ///
     /// # Errors
-    /// `Bitstream` if the first bytes are no record marker, or if no header came at all: the bytes
-    /// are no tamis stream. Any other damage is an event, not an error.
+    /// `Bitstream` if the first bytes are none that [begin a stream](begins_stream), or if no header
+    /// came at all: the bytes are no tamis stream. Any other damage is an event, not an error.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         loop {
             match self.record() {
@@ -131,7 +146,7 @@ impl PacketReader {
                     let left = self.buffer.len() - self.at;
                     if left == 0 {
                         if !self.opened {
-                            let why = self.damage.take().map(|(_, reason)| reason);
+                            let why = self.damage.take().map(|d| d.1);
                             return Err(self.not_tamis(why.as_deref().unwrap_or("it is empty")));
                         }
                         return Ok(self.take_damage());
@@ -147,19 +162,27 @@ impl PacketReader {
         }
     }
 
+    /// Offset of the first byte behind the last event.
+    pub fn position(&self) -> u64 {
+        self.offset + self.at as u64
+    }
+
     fn not_tamis(&self, why: &str) -> Error {
         Error::Bitstream { offset: 0, reason: format!("not a tamis stream: {why}") }
     }
 
-    /// Whether the first bytes are a marker, or were: what follows it may be damaged.
+    /// Whether the first bytes begin a stream, or did: what follows may be damaged.
     fn starts_like_one(&self) -> bool {
-        self.offset + self.at as u64 > 0 || self.buffer.starts_with(&MARKER)
+        self.position() > 0 || begins_stream(&self.buffer)
     }
 
     /// Steps over one byte and on to the next possible marker.
     fn skip(&mut self, reason: String) {
-        let here = self.offset + self.at as u64;
-        self.damage.get_or_insert((here, reason));
+        let here = self.position();
+        let record = &self.buffer[self.at..];
+        let alike = record.iter().zip(MARKER).filter(|&(&a, b)| a == b).count();
+        let kind = record.get(MARKER.len()).filter(|_| alike >= MARKER.len() - 1);
+        self.damage.get_or_insert((here, reason, kind.copied()));
         let rest = &self.buffer[self.at + 1..];
         let next = rest.windows(3).position(|w| w == MARKER);
         // The last two bytes may begin a marker.
@@ -169,15 +192,18 @@ impl PacketReader {
     }
 
     fn take_damage(&mut self) -> Option<Event> {
-        let (offset, reason) = self.damage.take()?;
-        let bytes = self.offset + self.at as u64 - offset;
-        Some(Event::Damage { offset, bytes, reason })
+        let (offset, reason, kind) = self.damage.take()?;
+        let bytes = self.position() - offset;
+        Some(Event::Damage { offset, bytes, reason, kind })
     }
 
     /// The record at the current byte and its length; `None` if it is not all there yet.
     fn record(&mut self) -> Result<Option<(Event, usize)>> {
         let bytes = &self.buffer[self.at..];
-        let offset = self.offset + self.at as u64;
+        let offset = self.position();
+        if !self.opened && offset == 0 && bytes.len() < OPENING.len() && !self.ended {
+            return Ok(None);
+        }
         let start = MARKER.len().min(bytes.len());
         if bytes[..start] != MARKER[..start] {
             let reason = format!("{:02x?} is no record marker", &bytes[..start]);
@@ -221,7 +247,7 @@ impl PacketReader {
         let head = Cursor::new(head, offset + start as u64);
         let event = match kind {
             b'H' => Event::Header(StreamHeader::read(head)?),
-            b'F' => Event::Footer(Footer::read(head, head_len)?),
+            b'F' => Event::Footer(Footer::read(head, head_len, offset)?),
             _ => {
                 let mut packet = Packet::read_head(head, &self.limits)?;
                 let len = packet.header.lengths.iter().sum();

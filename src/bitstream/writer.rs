@@ -18,8 +18,16 @@ impl PacketWriter {
         Self::default()
     }
 
-    /// A header record: the first of the stream, or a repetition.
+    /// The header that begins a stream or changes it: twice, as without it nothing behind can be
+    /// read.
     pub fn header(&mut self, header: &StreamHeader) -> Vec<u8> {
+        let mut out = self.repeat(header);
+        out.extend(self.repeat(header));
+        out
+    }
+
+    /// A header again, for those who join late.
+    pub fn repeat(&mut self, header: &StreamHeader) -> Vec<u8> {
         self.record(b'H', &header.write(), &[])
     }
 

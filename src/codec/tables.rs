@@ -40,8 +40,9 @@ impl Tables {
     pub fn new(frequencies: Vec<u16>, select: Vec<u8>, channels: usize) -> Result<Self> {
         let count = frequencies.len() / ALPHABET;
         check_frequencies(&frequencies)?;
-        if select.len() != ANCHORS * channels {
-            return Err(Error::shape("entropy table choices", ANCHORS * channels, select.len()));
+        let choices = ANCHORS.saturating_mul(channels);
+        if select.len() != choices {
+            return Err(Error::shape("entropy table choices", choices, select.len()));
         }
         if let Some(&bad) = select.iter().find(|&&s| usize::from(s) >= count) {
             return Err(Error::shape("entropy table choice", format!("below {count}"), bad));

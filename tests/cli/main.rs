@@ -356,7 +356,9 @@ fn demo_shows_the_line() {
 fn verbs_are_frozen() {
     let help = tamis(Path::new("."), &["--help"]);
     let text = String::from_utf8(help.stdout).unwrap();
-    for verb in ["demo", "encode", "decode", "info", "infer", "run", "check", "fit", "eval"] {
+    for verb in
+        ["demo", "encode", "decode", "info", "infer", "run", "check", "fit", "eval", "recover"]
+    {
         assert!(text.contains(&format!("\n  {verb} ")), "{verb}");
     }
 }

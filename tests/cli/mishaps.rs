@@ -172,3 +172,80 @@ fn several_sounds_need_a_folder() {
     good(&tamis(dir, &["decode", "two.tamis", "-o", "out/"]));
     assert!(dir.join("out/two.wav").exists() && dir.join("out/two-2.wav").exists());
 }
+
+#[test]
+fn recover_makes_a_whole_recording_of_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let frames: Vec<u8> = (0..6 * 40 * 30 * 3).map(|i| (i * 31 % 251) as u8).collect();
+    let raw = ["encode", "-", "-o", "x.tamis", "--raw-video", "40x30:rgb24"];
+    good(&tamis_with(dir, &raw, &frames));
+    let whole = std::fs::read(dir.join("x.tamis")).unwrap();
+    let recover = |input: &str, expected: i32| {
+        let done = tamis(dir, &["recover", input, "-o", "y.tamis", "--json"]);
+        assert_eq!(code(&done), expected, "{}", words(&done));
+        assert!(!dir.join("y.tamis.recovering").exists());
+        let info = json(&tamis(dir, &["info", "y.tamis", "--json"]));
+        assert_eq!((&info[0]["incomplete"], &info[0]["lost"]), (&false.into(), &0.into()));
+        (json(&done).remove(0), info[0].clone())
+    };
+    // What is whole is copied byte for byte, and what lacks the index is completed.
+    recover("x.tamis", 0);
+    assert!(std::fs::read(dir.join("y.tamis")).unwrap() == whole);
+    std::fs::write(dir.join("y.tamis.part"), &whole[..whole.len() - 9]).unwrap();
+    let (done, _) = recover("y.tamis.part", 0);
+    assert_eq!((&done["packets"], &done["incomplete"]), (&6.into(), &true.into()));
+    assert!(std::fs::read(dir.join("y.tamis")).unwrap() == whole);
+    // A damaged packet keeps the groups before the damage.
+    let mut bytes = whole.clone();
+    bytes[whole.len() / 2] ^= 0x40;
+    std::fs::write(dir.join("bad.tamis"), &bytes).unwrap();
+    let (done, info) = recover("bad.tamis", 3);
+    assert_eq!(done["damage"].as_array().unwrap().len(), 1);
+    assert_eq!(info["packets"], done["packets"]);
+    assert!(done["packets"] == 5 || done["cut"] == 1, "{done}");
+    // What is no recording leaves nothing, and nothing is written over what is read.
+    std::fs::write(dir.join("no.tamis"), &whole[60..300]).unwrap();
+    for (args, expected) in [
+        (["recover", "no.tamis", "-o", "z.tamis"], 65),
+        (["recover", "x.tamis", "-o", "x.tamis"], 2),
+        (["recover", "none.tamis", "-o", "z.tamis"], 66),
+        (["recover", ".", "-o", "z.tamis"], 65),
+    ] {
+        let failed = tamis(dir, &args);
+        assert_eq!(code(&failed), expected, "{args:?}: {}", words(&failed));
+    }
+    assert!(!dir.join("z.tamis").exists());
+    assert!(std::fs::read(dir.join("x.tamis")).unwrap() == whole);
+}
+
+#[test]
+fn info_counts_packets_missing_between_others() {
+    use tamis::bitstream::{Event, PacketWriter};
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let raw = ["encode", "-", "-o", "-", "--raw-video", "8x8:gray8"];
+    let piped = tamis_with(dir, &raw, &[7; 64 * 4]);
+    good(&piped);
+    let (events, _) = common::events(&piped.stdout, 999).unwrap();
+    let Event::Header(header) = &events[0] else { panic!("{:?}", events[0]) };
+    let Event::Packet(packet) = &events[2] else { panic!("{:?}", events[2]) };
+    for (indexes, missing) in [
+        (&[0, 1, 2, 3][..], 0),
+        (&[0, 1, 4, 5, 9], 5),
+        (&[5, 4, 4, 1, 0, 0], 2),
+        (&[0, 2, 4], 0),
+        (&[u64::MAX, 0, 1], u64::MAX - 2),
+    ] {
+        let mut writer = PacketWriter::new();
+        let mut bytes = writer.header(header);
+        for &index in indexes {
+            let mut packet = packet.clone();
+            (packet.stamp.index, packet.header.continues) = (index, None);
+            bytes.extend(writer.packet(&packet));
+        }
+        std::fs::write(dir.join("x.tamis"), bytes).unwrap();
+        let info = json(&tamis(dir, &["info", "x.tamis", "--json"]));
+        assert_eq!((&info[0]["missing"], &info[0]["incomplete"]), (&missing.into(), &true.into()));
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tamis::bitstream::{Event, Limits, PacketReader, Salvage, Salvaged};
 use tamis::codec::{
     Arithmetic, Bundle, Card, Contexts, Frame, Kind, Layout, Parts, Projection, Quantizer, Samples,
     Tables,
@@ -118,4 +119,50 @@ pub fn fixed_bundle(inputs: usize, channels: usize, seed: u64) -> Arc<Bundle> {
         ..identity(Kind::Image, inputs, 3, Ends::Mirror)
     };
     Arc::new(Bundle::new(parts).unwrap())
+}
+
+/// Says the seed of a trial that fails.
+pub fn say_seed(what: &str, seed: u64) -> impl Drop {
+    struct Seed(String);
+    impl Drop for Seed {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("{}", self.0);
+            }
+        }
+    }
+    Seed(format!("{what}: failed at seed {seed}"))
+}
+
+/// Reads bytes pushed in pieces of this size.
+pub fn events(bytes: &[u8], piece: usize) -> tamis::Result<(Vec<Event>, bool)> {
+    let mut reader = PacketReader::new(Limits::default());
+    let mut events = Vec::new();
+    for part in bytes.chunks(piece.max(1)) {
+        reader.push(part);
+        while let Some(event) = reader.next_event()? {
+            events.push(event);
+        }
+    }
+    reader.finish();
+    while let Some(event) = reader.next_event()? {
+        events.push(event);
+    }
+    Ok((events, reader.is_complete()))
+}
+
+/// Both readings of a salvage: the copy, and what it found.
+pub fn salvage(bytes: &[u8], piece: usize) -> tamis::Result<(Vec<u8>, Salvaged)> {
+    let mut salvage = Salvage::new(Limits::default());
+    for part in bytes.chunks(piece.max(1)) {
+        salvage.survey(part)?;
+    }
+    salvage.begin()?;
+    let mut copy = Vec::new();
+    for part in bytes.chunks(piece.max(1)) {
+        copy.extend(salvage.push(part)?);
+    }
+    let (rest, found) = salvage.finish()?;
+    copy.extend(rest);
+    Ok((copy, found))
 }

@@ -51,14 +51,15 @@ impl<W: Write + Send> Sink for Container<W> {
         let stream = header.stream;
         // A stream's first header holds; a later frame of another layout needs a new one.
         let known = self.headers.get(&stream).is_some_and(|h| {
-            h.layout == header.layout && h.channels == header.channels && h.codec == header.codec
+            (h.layout, h.channels, h.codec) == (header.layout, header.channels, header.codec)
+                && (h.tables, &h.groups) == (header.tables, &header.groups)
         });
         if !known {
             bytes.extend(writer.header(header));
             self.headers.insert(stream, header.clone());
         } else if self.packets.is_multiple_of(REPEAT) {
             for header in self.headers.values() {
-                bytes.extend(writer.header(header));
+                bytes.extend(writer.repeat(header));
             }
         }
         bytes.extend(writer.packet(packet));
@@ -68,7 +69,9 @@ impl<W: Write + Send> Sink for Container<W> {
             self.headers.remove(&stream);
         }
         self.writer = Some(writer);
-        self.put(&bytes)
+        self.put(&bytes)?;
+        // Whoever is killed loses the packet being written and no other; whoever listens has it now.
+        self.out.flush().map_err(|e| Error::io(&self.path, e))
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::packets::Packets;
-use crate::bitstream::MARKER;
+use crate::bitstream::begins_stream;
 use crate::codec::{Frame, Layout, Samples, Stamp};
 use crate::error::{Error, Result};
 use crate::pipeline::item::Item;
@@ -201,7 +201,7 @@ fn ended(mut item: Item) -> Item {
 /// What a stream with this head is.
 fn body(head: Vec<u8>, input: Input, name: &str, how: &Reading) -> Result<Body> {
     let limits = &how.limits;
-    if head.starts_with(&MARKER) {
+    if begins_stream(&head) {
         let input: Input = Box::new(Cursor::new(head).chain(input));
         return Ok(Body::Packets(Packets::new(input, name)));
     }

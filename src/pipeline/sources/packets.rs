@@ -63,7 +63,7 @@ impl<R: Read> Packets<R> {
                     item.packet = Some(packet);
                     self.ready.push_back(item);
                 }
-                Some(Event::Damage { offset, bytes, reason }) => {
+                Some(Event::Damage { offset, bytes, reason, .. }) => {
                     let why = format!("{bytes} bytes skipped from byte {offset}: {reason}");
                     self.ready.push_back(Item::lost(Stamp::default(), &self.name, "damage", why));
                 }
