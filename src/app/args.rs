@@ -26,6 +26,10 @@ pub enum Verb {
     Decode(Decode),
     /// Say what is in a .tamis file, group by group
     Info(Info),
+    /// Turn .tamis files into what other programs read: PNG, WAV, NumPy arrays, MCAP
+    Export(Export),
+    /// Send the packets of .tamis files again, at the times they were captured
+    Replay(Replay),
     /// Make a whole recording of what is left of a damaged, cut or .part one
     Recover(Recover),
     /// Run a model on the latents of pictures, sounds or .tamis files
@@ -111,13 +115,13 @@ pub struct Encode {
     pub json: bool,
 }
 
-/// `tamis decode`
+/// Recordings that are unpacked, and how much of them.
 #[derive(Debug, clap::Args)]
-pub struct Decode {
-    /// .tamis files, folders, patterns, or - for standard input
+pub struct Unpacking {
+    /// .tamis files, MCAP files that hold packets, folders, patterns, or - for standard input
     #[arg(required = true)]
     pub inputs: Vec<PathBuf>,
-    /// A .png, .ppm or .wav, - for standard output, or a folder (ending in / or existing)
+    /// A file, - for standard output, or a folder (ending in / or existing)
     #[arg(short, long)]
     pub output: PathBuf,
     /// Bundle, if the one that made the files is not among the shipped
@@ -129,6 +133,20 @@ pub struct Decode {
     /// Decode the first groups only
     #[arg(long)]
     pub groups: Option<usize>,
+    /// Files read at once [default: one per core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Print one JSON object per input
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis decode`
+#[derive(Debug, clap::Args)]
+pub struct Decode {
+    /// What is unpacked; a file is a .png, .ppm or .wav.
+    #[command(flatten)]
+    pub unpacking: Unpacking,
     /// Use the bundle's linear inverse; today every bundle has only that
     #[arg(long)]
     pub preview: bool,
@@ -138,10 +156,51 @@ pub struct Decode {
     /// Write pictures in a folder as PPM instead of PNG
     #[arg(long)]
     pub ppm: bool,
-    /// Files decoded at once [default: one per core]
-    #[arg(long)]
-    pub threads: Option<usize>,
-    /// Print one JSON object per input
+}
+
+/// `tamis export`
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("format").required(true))]
+pub struct Export {
+    /// What is unpacked.
+    #[command(flatten)]
+    pub unpacking: Unpacking,
+    /// Pictures as PNG
+    #[arg(long, group = "format")]
+    pub png: bool,
+    /// Sounds as WAV
+    #[arg(long, group = "format")]
+    pub wav: bool,
+    /// Latents as NumPy arrays: pictures [packets, channels, height, width], sounds [steps, rows, channels]
+    #[arg(long, group = "format")]
+    pub npy: bool,
+    /// Pictures (as PNG) and sounds as ROS 2 messages in an MCAP file
+    #[arg(long, group = "format")]
+    pub mcap: bool,
+    /// With --wav: 32-bit float instead of 16-bit
+    #[arg(long, conflicts_with_all = ["png", "npy", "mcap"])]
+    pub float: bool,
+    /// With --npy: the integers instead of 32-bit reals (integers times step)
+    #[arg(long, conflicts_with_all = ["png", "wav", "mcap"])]
+    pub integers: bool,
+    /// With --mcap: the packets as they are; decode, info and infer read such a file
+    #[arg(long, conflicts_with_all = ["png", "wav", "npy", "channels", "groups"])]
+    pub packets: bool,
+}
+
+/// `tamis replay`
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    /// .tamis files, MCAP files that hold packets, folders or patterns, one after the other
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// A .tamis file, or - for standard output
+    #[arg(short, long, default_value = "-")]
+    pub output: PathBuf,
+    /// Times as fast as it was recorded
+    #[arg(long, value_name = "TIMES", default_value_t = 1.0, value_parser = positive)]
+    pub speed: f64,
+    /// Print what was replayed as one JSON object, on stderr if the packets go to standard output
     #[arg(long)]
     pub json: bool,
 }
@@ -149,9 +208,12 @@ pub struct Decode {
 /// `tamis info`
 #[derive(Debug, clap::Args)]
 pub struct Info {
-    /// .tamis files, folders, patterns, or - for standard input
+    /// .tamis files, MCAP files that hold packets, folders, patterns, or - for standard input
     #[arg(required = true)]
     pub inputs: Vec<PathBuf>,
+    /// Also say what every so many seconds of capture time took
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1", require_equals = true, value_parser = positive)]
+    pub over_time: Option<f64>,
     /// Print one JSON object per input
     #[arg(long)]
     pub json: bool,

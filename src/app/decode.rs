@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::args::Decode as Typed;
+use super::args::{Decode as Typed, Unpacking};
 use super::codecs;
 use super::{
     Outcome, files, nothing_came_through, outcome, print_aside, print_line, say, say_once,
@@ -21,13 +21,45 @@ use crate::pipeline::sinks::{Frames, Picture};
 use crate::pipeline::sources::Files;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::stages::{Decode, Unpack};
-use crate::pipeline::{Pipeline, Report, Sink};
+use crate::pipeline::{Parts, Pipeline, Report, Sink, Stage};
 use crate::runtime::{find_bundle, find_codec};
 
 /// Packets unpacked at once when they are waiting.
 const BATCH: usize = 8;
 
+/// Where what one input holds goes.
+pub struct Place {
+    /// The file that was typed, or the path of the input below the folder, without ending.
+    pub path: PathBuf,
+    /// Whether a folder was typed.
+    pub folder: bool,
+}
+
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let depth = if typed.float { WavDepth::F32 } else { WavDepth::I16 };
+    let picture = if typed.ppm { Picture::Ppm } else { Picture::Png };
+    each(&typed.unpacking, "decoding", |place, _, _| Ok(Box::new(frames(place, picture, depth))))
+}
+
+/// Writes decoded pictures and sounds.
+pub fn frames(place: &Place, picture: Picture, depth: WavDepth) -> Frames {
+    if place.path.as_os_str() == "-" {
+        return Frames::stdout(depth);
+    }
+    if !place.folder {
+        return Frames::file(&place.path, depth);
+    }
+    let folder = place.path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let stem = place.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    Frames::folder(folder, &stem, picture, depth)
+}
+
+/// Unpacks every input into the sink that `sink` makes for it, decoded if the sink needs frames.
+pub fn each(
+    typed: &Unpacking,
+    what: &'static str,
+    sink: impl Fn(&Place, &Arc<Bundle>, Option<&StreamHeader>) -> Result<Box<dyn Sink>> + Sync,
+) -> anyhow::Result<Outcome> {
     let found = find_files(&typed.inputs)?;
     if found.is_empty() {
         return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
@@ -46,7 +78,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     }
     let outputs = files::outputs(&found);
     let stop = stop_flag();
-    let bar = files::progress(found.len() as u64, "decoding");
+    let bar = files::progress(found.len() as u64, what);
     let results: Vec<Option<Result<Report>>> = found
         .par_iter()
         .zip(&outputs)
@@ -54,7 +86,8 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
-            let done = sink(typed, folder, name).and_then(|s| decode(typed, &input.path, s, &stop));
+            let path = if folder { typed.output.join(name) } else { typed.output.clone() };
+            let done = unpack(typed, &input.path, &Place { path, folder }, &sink, &stop);
             bar.inc(1);
             Some(done)
         })
@@ -105,24 +138,13 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     Ok(all)
 }
 
-fn sink(typed: &Typed, folder: bool, name: &Path) -> Result<Frames> {
-    let depth = if typed.float { WavDepth::F32 } else { WavDepth::I16 };
-    if typed.output.as_os_str() == "-" {
-        return Ok(Frames::stdout(depth));
-    }
-    if !folder {
-        files::make_folder_of(&typed.output)?;
-        return Ok(Frames::file(&typed.output, depth));
-    }
-    let whole = typed.output.join(name);
-    files::make_folder_of(&whole)?;
-    let picture = if typed.ppm { Picture::Ppm } else { Picture::Png };
-    let parent = whole.parent().map(Path::to_path_buf).unwrap_or_default();
-    let stem = whole.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Frames::folder(parent, &stem, picture, depth))
-}
-
-fn decode(typed: &Typed, input: &Path, sink: Frames, stop: &AtomicBool) -> Result<Report> {
+fn unpack(
+    typed: &Unpacking,
+    input: &Path,
+    place: &Place,
+    sink: impl Fn(&Place, &Arc<Bundle>, Option<&StreamHeader>) -> Result<Box<dyn Sink>>,
+    stop: &AtomicBool,
+) -> Result<Report> {
     let mut source = Files::packets(vec![PathBuf::from(input)]);
     let header = source.peek()?.and_then(|i| i.header.clone());
     // Without a readable packet any bundle will do: the line only counts what was lost.
@@ -135,16 +157,19 @@ fn decode(typed: &Typed, input: &Path, sink: Frames, stop: &AtomicBool) -> Resul
         })?,
         None => typed.channels.unwrap_or(bundle.channels()),
     };
-    let line = Pipeline::new(
-        Box::new(source),
-        vec![
-            Box::new(Unpack::new(bundle.clone(), Limits::default())),
-            Box::new(Decode::new(bundle, channels)),
-        ],
-        vec![Box::new(sink) as Box<dyn Sink>],
-        BATCH,
-    )?;
-    line.run(stop, |_, item| tell(item))
+    if place.path.as_os_str() != "-" {
+        files::make_folder_of(&place.path)?;
+    }
+    let sink = sink(place, &bundle, header.as_ref())?;
+    let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+    if !sink.needs().without(Parts::PACKET).is_none() {
+        let unpack = Unpack::new(bundle.clone(), Limits::default()).keeping(Some(channels));
+        stages.push(Box::new(unpack));
+    }
+    if sink.needs() == Parts::FRAME {
+        stages.push(Box::new(Decode::new(bundle, channels)));
+    }
+    Pipeline::new(Box::new(source), stages, vec![sink], BATCH)?.run(stop, |_, item| tell(item))
 }
 
 /// The bundle for a stream: the one asked for, else the one its header names.

@@ -1,8 +1,6 @@
 //! `tamis infer`: a head on latents from pictures, sounds or `.tamis` files.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,12 +9,11 @@ use serde_json::json;
 use super::args::Infer as Typed;
 use super::codecs;
 use super::{Outcome, files, nothing_came_through, outcome, print_line, stop_flag, tell};
-use crate::bitstream::{Limits, MARKER};
+use crate::bitstream::Limits;
 use crate::codec::{Bundle, Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::sinks::prediction_json;
-use crate::pipeline::sources::Files;
-use crate::pipeline::sources::find_files;
+use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Infer, Unpack};
 use crate::pipeline::{Gone, Item, Pipeline, Report, Stage};
 use crate::runtime::{HeadCard, find_codec, find_head};
@@ -133,12 +130,4 @@ fn say(typed: &Typed, item: &Item, card: &HeadCard) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a file begins like a `.tamis` stream. Standard input is media here.
-fn holds_packets(path: &Path) -> bool {
-    let mut head = [0; MARKER.len()];
-    path.as_os_str() != "-"
-        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok())
-        && head == MARKER
 }

@@ -1,4 +1,4 @@
-//! `tamis info`: what is in a `.tamis` file, group by group.
+//! `tamis info`: what is in a `.tamis` file, group by group and over time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::args::Info as Typed;
 use super::{Outcome, print_line, say};
-use crate::bitstream::{Event, Indexes, Limits, PacketReader, StreamHeader};
+use crate::bitstream::{Coder, Event, Indexes, Limits, PacketReader, StreamHeader};
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
-use crate::pipeline::sources::find_files;
+use crate::pipeline::sources::{find_files, recording};
 
 /// What was counted.
 #[derive(Default)]
@@ -28,10 +28,27 @@ struct Counts {
     extent: Option<[usize; 2]>,
     /// Time steps of all sound packets.
     steps: u64,
+    /// Pixels, or time steps times channels, of all packets.
+    positions: u64,
+    /// Packets of the fast coder, and packets of which groups continue an earlier one.
+    fast: u64,
+    continued: u64,
+    /// Seconds of a window, and the windows by number.
+    windows: Option<(f64, BTreeMap<u64, Window>)>,
     qualities: Option<(Quality, Quality)>,
     lost: u64,
     damage: Vec<String>,
 }
+
+/// What was captured within some seconds.
+#[derive(Default)]
+struct Window {
+    packets: u64,
+    bytes: u64,
+}
+
+/// Characters of the longest bar.
+const BAR: f64 = 40.0;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let found = find_files(&typed.inputs)?;
@@ -41,7 +58,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Done;
     for path in found.iter().map(|f| &f.path) {
         let name = path.display().to_string();
-        match count(path, &name) {
+        match count(path, &name, typed.over_time) {
             Ok((counts, complete)) => {
                 if found.len() > 1 && !typed.json {
                     print_line(format!("{name}:"))?;
@@ -65,14 +82,16 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
 }
 
 /// Counts what is in a file, and says whether an index closes it.
-fn count(path: &Path, name: &str) -> Result<(Counts, bool)> {
-    let mut input: Box<dyn Read> = if path.as_os_str() == "-" {
+fn count(path: &Path, name: &str, window: Option<f64>) -> Result<(Counts, bool)> {
+    let input: Box<dyn Read + Send> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
         Box::new(File::open(path).map_err(|e| Error::io(path, e))?)
     };
+    let mut input = recording(input).map_err(|e| Error::io(path, e))?;
     let mut reader = PacketReader::new(Limits::default());
-    let mut counts = Counts::default();
+    let windows = window.map(|seconds| (seconds, BTreeMap::new()));
+    let mut counts = Counts { windows, ..Counts::default() };
     let mut chunk = vec![0; 1 << 16];
     loop {
         let n = input.read(&mut chunk).map_err(|e| Error::io(path, e))?;
@@ -108,6 +127,16 @@ impl Counts {
                 }
                 self.extent.get_or_insert(h.extent);
                 self.steps = self.steps.saturating_add(h.extent[1] as u64);
+                let positions = h.extent[0] as u64 * h.extent[1] as u64;
+                self.positions = self.positions.saturating_add(positions);
+                self.fast += u64::from(h.coder == Coder::Fast);
+                self.continued += u64::from(h.continues.is_some());
+                if let Some((seconds, windows)) = &mut self.windows {
+                    let at = packet.stamp.captured.as_secs_f64() / *seconds;
+                    let window = windows.entry(at as u64).or_default();
+                    window.packets += 1;
+                    window.bytes += packet.bytes() as u64;
+                }
                 let (low, high) = self.qualities.unwrap_or((h.quality, h.quality));
                 self.qualities = Some((low.min(h.quality), high.max(h.quality)));
                 let end = h.first_group + h.lengths.len();
@@ -137,10 +166,26 @@ impl Counts {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let groups: Vec<(usize, u64)> =
             ends.iter().zip(starts).zip(&self.group_bytes).map(|((e, s), &b)| (e - s, b)).collect();
+        let bits = |bytes: u64| 8.0 * bytes as f64 / self.positions.max(1) as f64;
+        let coder = match self.fast {
+            0 => "dense",
+            n if n == self.packets => "fast",
+            _ => "both",
+        };
         if as_json {
-            let list: Vec<_> =
-                groups.iter().map(|(c, b)| json!({ "channels": c, "bytes": b })).collect();
-            return print_line(json!({
+            let list =
+                groups.iter().map(|&(c, b)| json!({ "channels": c, "bytes": b, "bpp": bits(b) }));
+            let list: Vec<_> = list.collect();
+            let over_time = self.windows.as_ref().map(|(seconds, windows)| {
+                let one = |(&n, w): (&u64, &Window)| {
+                    json!({
+                        "from": n as f64 * seconds, "packets": w.packets, "bytes": w.bytes,
+                        "kbit_per_s": kilobits(w.bytes, *seconds),
+                    })
+                };
+                windows.iter().map(one).collect::<Vec<_>>()
+            });
+            let mut fields = json!({
                 "path": name,
                 "codec": first.map(|h| h.codec.to_string()),
                 "bundle": first.map(|h| &h.bundle),
@@ -149,12 +194,19 @@ impl Counts {
                 "extent": extent,
                 "packets": self.packets,
                 "bytes": self.bytes,
+                "bpp": bits(self.bytes),
+                "coder": coder,
+                "continued": self.continued,
                 "quality": self.qualities.map(|(a, b)| [a.value(), b.value()]),
                 "groups": list,
                 "missing": missing,
                 "incomplete": incomplete,
                 "lost": self.lost,
-            }));
+            });
+            if let Some(windows) = over_time {
+                fields["over_time"] = windows.into();
+            }
+            return print_line(fields);
         }
         for h in &self.headers {
             let layout = match h.layout {
@@ -169,7 +221,16 @@ impl Counts {
         }
         let (packets, bytes) = (self.packets, self.bytes);
         let size: Vec<String> = extent.iter().map(u64::to_string).collect();
-        print_line(format!("{packets} packets, {bytes} bytes, extent {}", size.join(" x ")))?;
+        let per = if rate > 0 { "bits per value" } else { "bits per pixel" };
+        print_line(format!(
+            "{packets} packets, {bytes} bytes, extent {}, {:.3} {per}",
+            size.join(" x "),
+            bits(bytes)
+        ))?;
+        let (alone, continued) = (packets - self.continued, self.continued);
+        print_line(format!(
+            "coder {coder}; {alone} packets stand alone, {continued} continue an earlier one"
+        ))?;
         if let Some((low, high)) = self.qualities {
             print_line(format!("quality {} to {}", low.value(), high.value()))?;
         }
@@ -178,10 +239,21 @@ impl Counts {
             let share = 100.0 * *bytes as f64 / self.bytes.max(1) as f64;
             let last = first + channels;
             print_line(format!(
-                "group {}: channels {first:>3}..{last:<3} {bytes:>10} bytes {share:>5.1} %",
-                g + 1
+                "group {}: channels {first:>3}..{last:<3} {bytes:>10} bytes {share:>5.1} % {:>7.3} {per}",
+                g + 1,
+                bits(*bytes)
             ))?;
             first = last;
+        }
+        if let Some((seconds, windows)) = &self.windows {
+            print_line(format!("every {seconds} s of capture time:"))?;
+            let most = windows.values().map(|w| w.bytes).max().unwrap_or(1) as f64;
+            for (n, w) in windows {
+                let bar = "#".repeat((BAR * w.bytes as f64 / most).ceil() as usize);
+                let (from, rate) = (*n as f64 * seconds, kilobits(w.bytes, *seconds));
+                let packets = w.packets;
+                print_line(format!("{from:>8} s {packets:>6} packets {rate:>9.1} kbit/s {bar}"))?;
+            }
         }
         if missing > 0 {
             print_line(format!("missing: {missing} packets between others"))?;
@@ -194,4 +266,9 @@ impl Counts {
         }
         Ok(())
     }
+}
+
+/// Kilobits a second.
+fn kilobits(bytes: u64, seconds: f64) -> f64 {
+    bytes as f64 / (125.0 * seconds)
 }

@@ -10,12 +10,14 @@ mod decode;
 mod demo;
 mod encode;
 mod eval;
+mod export;
 mod files;
 mod fit;
 mod infer;
 mod info;
 mod output;
 mod recover;
+mod replay;
 mod run;
 
 use std::collections::VecDeque;
@@ -59,6 +61,8 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
         Verb::Encode(a) => encode::run(&a),
         Verb::Decode(a) => decode::run(&a),
         Verb::Info(a) => info::run(&a),
+        Verb::Export(a) => export::run(&a),
+        Verb::Replay(a) => replay::run(&a),
         Verb::Recover(a) => recover::run(&a),
         Verb::Infer(a) => infer::run(&a),
         Verb::Run(a) => run::run(&a),

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod export;
 mod mishaps;
 mod rate;
 
@@ -109,7 +110,10 @@ fn bench_measures_what_it_names() {
     std::fs::write(dir.join("a.png"), encode_png(&picture(40, 56, 1)).unwrap()).unwrap();
     let args = ["bench", "a.png", "--codec", "rgb,mono", "--seconds", "0", "--json"];
     let rows = json(&tamis(dir, &args))[0]["rows"].as_array().unwrap().clone();
-    assert_eq!(rows.len(), 2 * 4);
+    // Two codecs, each with few channels and with all of them.
+    assert_eq!(rows.len(), 2 * 2 * 6);
+    let whats = |row: &serde_json::Value| (row["what"].to_string(), row["coder"].to_string());
+    assert_eq!(rows.iter().map(whats).collect::<std::collections::BTreeSet<_>>().len(), 6);
     for row in &rows {
         let speed = if row["bundle"] == "rgb" { &row["mpps"] } else { &row["x_realtime"] };
         assert!(speed.as_f64().unwrap() > 0.0, "{row}");

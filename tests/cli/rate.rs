@@ -1,6 +1,7 @@
 //! Encoding to a size: bits per pixel, bits per second, coders.
 
 use common::{Noise, picture, sound};
+use tamis::bitstream::{Event, Packet};
 use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
 
 use super::{code, common, good, json, tamis, tamis_with, words};
@@ -35,15 +36,47 @@ fn bits_per_pixel_are_met_or_said() {
     assert_eq!(code(&tamis(folder.path(), &both)), 2);
 }
 
+/// Kilobits a second over every run of packets that plays for ten seconds; and the share of those bits
+/// that is not coded values.
+fn rates(path: &std::path::Path, seconds: impl Fn(&Packet) -> f64) -> (Vec<f64>, f64) {
+    let (events, complete) = common::events(&std::fs::read(path).unwrap(), 9999).unwrap();
+    assert!(complete);
+    let packets: Vec<Packet> = events
+        .into_iter()
+        .filter_map(|e| if let Event::Packet(p) = e { Some(p) } else { None })
+        .collect();
+    let mut rates = Vec::new();
+    for first in 0..packets.len() {
+        let (mut time, mut bytes) = (0.0, 0);
+        for packet in &packets[first..] {
+            time += seconds(packet);
+            bytes += packet.bytes();
+            if time >= 10.0 {
+                rates.push(bytes as f64 / 125.0 / time);
+                break;
+            }
+        }
+    }
+    assert!(rates.len() > 10, "{rates:?}");
+    let bytes: usize = packets.iter().map(Packet::bytes).sum();
+    // Each group that is not empty begins with its check sum.
+    let coded = |p: &Packet| p.header.lengths.iter().map(|&n| n.saturating_sub(4)).sum::<usize>();
+    (rates, 1.0 - packets.iter().map(coded).sum::<usize>() as f64 / bytes as f64)
+}
+
+fn within_five_percent(rates: &[f64], wanted: f64) {
+    assert!(rates.iter().all(|r| (r / wanted - 1.0).abs() < 0.05), "{rates:?} for {wanted}");
+}
+
 #[test]
 fn a_moving_stream_holds_its_bitrate() {
     let folder = tempfile::tempdir().unwrap();
-    // Ten seconds of a scene that runs by, at 20 frames a second.
-    let wide = picture(64, 64 + 800, 5);
+    // Fifteen seconds of a scene that runs by, at 20 frames a second.
+    let wide = picture(64, 64 + 1200, 5);
     let tamis::codec::Samples::U8(samples) = &wide.samples else { panic!("8 bits") };
     let mut raw = Vec::new();
-    for k in 0..200 {
-        for row in samples.chunks_exact(864 * 3) {
+    for k in 0..300 {
+        for row in samples.chunks_exact(1264 * 3) {
             raw.extend_from_slice(&row[k * 4 * 3..(k * 4 + 64) * 3]);
         }
     }
@@ -58,7 +91,8 @@ fn a_moving_stream_holds_its_bitrate() {
     let out = tamis_with(folder.path(), &args, &y4m);
     good(&out);
     let bits = json(&out)[0]["bytes"].as_f64().unwrap() * 8.0;
-    assert!((bits / 1_200_000.0 - 1.0).abs() < 0.05, "{bits} bits for 1200000");
+    assert!((bits / 1_800_000.0 - 1.0).abs() < 0.05, "{bits} bits for 1800000");
+    within_five_percent(&rates(&folder.path().join("v.tamis"), |_| 0.05).0, 120.0);
     good(&tamis(folder.path(), &["decode", "v.tamis", "-o", "frames/"]));
 }
 
@@ -66,7 +100,7 @@ fn a_moving_stream_holds_its_bitrate() {
 fn a_sound_holds_its_bitrate_and_its_length() {
     let folder = tempfile::tempdir().unwrap();
     let mut noise = Noise(9);
-    let mut frame = sound(44100 * 12, 1, 44100, 4);
+    let mut frame = sound(44100 * 18, 1, 44100, 4);
     if let tamis::codec::Samples::I16(v) = &mut frame.samples {
         // Louder and softer every second.
         for (t, x) in v.iter_mut().enumerate() {
@@ -76,11 +110,18 @@ fn a_sound_holds_its_bitrate_and_its_length() {
     }
     let wav = encode_wav(&frame, WavDepth::I16).unwrap();
     std::fs::write(folder.path().join("s.wav"), wav).unwrap();
-    let out =
-        tamis(folder.path(), &["encode", "s.wav", "-o", "s.tamis", "--bitrate", "32", "--json"]);
-    good(&out);
-    let bits = json(&out)[0]["bytes"].as_f64().unwrap() * 8.0;
-    assert!((bits / (12.0 * 32000.0) - 1.0).abs() < 0.05, "{bits} bits for 384000");
+    for kilobits in [32.0, 16.0] {
+        let rate = kilobits.to_string();
+        let args = ["encode", "s.wav", "-o", "s.tamis", "--bitrate", &rate, "--json"];
+        let out = tamis(folder.path(), &args);
+        good(&out);
+        let bits = json(&out)[0]["bytes"].as_f64().unwrap() * 8.0;
+        assert!((bits / (18e3 * kilobits) - 1.0).abs() < 0.05, "{bits} bits, {kilobits} kbit/s");
+        let seconds = |p: &Packet| p.header.extent[1] as f64 / 44100.0;
+        let (rates, overhead) = rates(&folder.path().join("s.tamis"), seconds);
+        within_five_percent(&rates, kilobits);
+        assert!(overhead < 0.12, "{overhead}");
+    }
     good(&tamis(folder.path(), &["decode", "s.tamis", "-o", "s2.wav"]));
     let back = super::frame(&folder.path().join("s2.wav"));
     assert_eq!(back.extent, frame.extent);

@@ -1,6 +1,7 @@
 //! Recordings made once, with the latents that stand in them: a change of the format is noticed here.
 //!
-//! `cargo test --test conformance -- --ignored` makes them anew, for a new version of the format.
+//! `cargo test --test conformance -- --ignored` makes them anew, for a new version of the format or new
+//! tables in a shipped bundle.
 
 #![cfg(feature = "pipeline")]
 #![allow(missing_docs, clippy::unwrap_used)]

@@ -25,6 +25,7 @@ pub use self::image::{encode_png, encode_ppm, read_image};
 pub use self::raw::{RawAudio, RawDepth, RawPixels, RawVideo};
 pub use self::resample::resample;
 pub use self::wav::{WavHeader, WavReader};
+pub(crate) use self::wav_write::put_samples;
 pub use self::wav_write::{WavDepth, WavWriter, encode_wav};
 pub use self::y4m::{Chroma, Y4mHeader, Y4mReader};
 

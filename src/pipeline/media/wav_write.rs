@@ -74,26 +74,10 @@ impl<W: Write> WavWriter<W> {
                 format!("{:?}, {} channels", frame.layout, frame.channels),
             ));
         }
-        let out = &mut self.buffer;
-        out.clear();
-        match (&frame.samples, self.depth) {
-            (Samples::I16(v), WavDepth::I16) => {
-                out.extend(v.iter().flat_map(|x| x.to_le_bytes()));
-            }
-            (Samples::F32(v), WavDepth::I16) => {
-                // The cast saturates, and makes 0 of NaN.
-                out.extend(v.iter().flat_map(|x| ((x * 32768.0).round() as i16).to_le_bytes()));
-            }
-            (Samples::I16(v), WavDepth::F32) => {
-                out.extend(v.iter().flat_map(|&x| (f32::from(x) / 32768.0).to_le_bytes()));
-            }
-            (Samples::F32(v), WavDepth::F32) => {
-                out.extend(v.iter().flat_map(|x| x.to_le_bytes()));
-            }
-            _ => return Err(Error::shape("sound samples", "I16 or F32", "U8 or U16")),
-        }
-        self.output.write_all(out).map_err(failed)?;
-        self.bytes += out.len() as u64;
+        self.buffer.clear();
+        put_samples(frame, self.depth, &mut self.buffer)?;
+        self.output.write_all(&self.buffer).map_err(failed)?;
+        self.bytes += self.buffer.len() as u64;
         Ok(())
     }
 
@@ -105,6 +89,30 @@ impl<W: Write> WavWriter<W> {
         self.output.flush().map_err(failed)?;
         Ok(self.output)
     }
+}
+
+/// Appends the interleaved samples of a sound, low byte first.
+///
+/// # Errors
+/// `Shape` if they are of a type that is not sound's.
+pub fn put_samples(frame: &Frame, depth: WavDepth, out: &mut Vec<u8>) -> Result<()> {
+    match (&frame.samples, depth) {
+        (Samples::I16(v), WavDepth::I16) => {
+            out.extend(v.iter().flat_map(|x| x.to_le_bytes()));
+        }
+        (Samples::F32(v), WavDepth::I16) => {
+            // The cast saturates, and makes 0 of NaN.
+            out.extend(v.iter().flat_map(|x| ((x * 32768.0).round() as i16).to_le_bytes()));
+        }
+        (Samples::I16(v), WavDepth::F32) => {
+            out.extend(v.iter().flat_map(|&x| (f32::from(x) / 32768.0).to_le_bytes()));
+        }
+        (Samples::F32(v), WavDepth::F32) => {
+            out.extend(v.iter().flat_map(|x| x.to_le_bytes()));
+        }
+        _ => return Err(Error::shape("sound samples", "I16 or F32", "U8 or U16")),
+    }
+    Ok(())
 }
 
 impl<W: Write + Seek> WavWriter<W> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::bitstream::{PacketWriter, StreamHeader};
+use crate::bitstream::{Packet, PacketWriter, StreamHeader};
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Sink;
@@ -12,30 +12,68 @@ use crate::pipeline::line::Sink;
 /// Packets between two repetitions of the headers, so that a stream joined late can be read.
 const REPEAT: u64 = 256;
 
-/// Writes packets as they come. What is written can be read at any moment; the footer completes it.
-pub struct Container<W> {
-    out: W,
-    path: PathBuf,
-    writer: Option<PacketWriter>,
+/// The records of a recording, in the order in which they are written.
+#[derive(Default)]
+pub(super) struct Records {
+    writer: PacketWriter,
     /// Headers of the streams whose sound has not ended.
     headers: BTreeMap<u32, StreamHeader>,
     packets: u64,
 }
 
+impl Records {
+    /// The bytes of the next packet, with the headers that must stand before it.
+    pub fn next(&mut self, header: &StreamHeader, packet: &Packet) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let stream = header.stream;
+        // A stream's first header holds; a later frame of another layout needs a new one.
+        let known = self.headers.get(&stream).is_some_and(|h| {
+            (h.layout, h.channels, h.codec) == (header.layout, header.channels, header.codec)
+                && (h.tables, &h.groups) == (header.tables, &header.groups)
+        });
+        if !known {
+            bytes.extend(self.writer.header(header));
+            self.headers.insert(stream, header.clone());
+        } else if self.packets.is_multiple_of(REPEAT) {
+            for header in self.headers.values() {
+                bytes.extend(self.writer.repeat(header));
+            }
+        }
+        bytes.extend(self.writer.packet(packet));
+        self.packets += 1;
+        if packet.header.span.end {
+            // It need not be repeated; should the sound go on, it has a header again.
+            self.headers.remove(&stream);
+        }
+        bytes
+    }
+
+    /// The footer; nothing if there was no packet: a stream with no header is no stream.
+    pub fn finish(&mut self) -> Vec<u8> {
+        let writer = std::mem::take(self);
+        if writer.packets == 0 { Vec::new() } else { writer.writer.finish() }
+    }
+}
+
+/// Writes packets as they come. What is written can be read at any moment; the footer completes it.
+pub struct Container<W> {
+    out: W,
+    path: PathBuf,
+    records: Records,
+}
+
 impl<W: Write + Send> Container<W> {
     /// Writes to `out`, which errors call `path`.
     pub fn new(out: W, path: impl Into<PathBuf>) -> Self {
-        Self {
-            out,
-            path: path.into(),
-            writer: Some(PacketWriter::new()),
-            headers: BTreeMap::new(),
-            packets: 0,
-        }
+        Self { out, path: path.into(), records: Records::default() }
     }
 
+    /// Writes bytes and hands them on.
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(|e| Error::io(&self.path, e))
+        self.out
+            .write_all(bytes)
+            .and_then(|()| self.out.flush())
+            .map_err(|e| Error::io(&self.path, e))
     }
 }
 
@@ -46,42 +84,13 @@ impl<W: Write + Send> Sink for Container<W> {
 
     fn write(&mut self, item: &Item) -> Result<()> {
         let (Some(packet), Some(header)) = (&item.packet, &item.header) else { return Ok(()) };
-        let Some(mut writer) = self.writer.take() else { return Ok(()) };
-        let mut bytes = Vec::new();
-        let stream = header.stream;
-        // A stream's first header holds; a later frame of another layout needs a new one.
-        let known = self.headers.get(&stream).is_some_and(|h| {
-            (h.layout, h.channels, h.codec) == (header.layout, header.channels, header.codec)
-                && (h.tables, &h.groups) == (header.tables, &header.groups)
-        });
-        if !known {
-            bytes.extend(writer.header(header));
-            self.headers.insert(stream, header.clone());
-        } else if self.packets.is_multiple_of(REPEAT) {
-            for header in self.headers.values() {
-                bytes.extend(writer.repeat(header));
-            }
-        }
-        bytes.extend(writer.packet(packet));
-        self.packets += 1;
-        if packet.header.span.end {
-            // It need not be repeated; should the sound go on, it has a header again.
-            self.headers.remove(&stream);
-        }
-        self.writer = Some(writer);
-        self.put(&bytes)?;
+        let bytes = self.records.next(header, packet);
         // Whoever is killed loses the packet being written and no other; whoever listens has it now.
-        self.out.flush().map_err(|e| Error::io(&self.path, e))
+        self.put(&bytes)
     }
 
     fn finish(&mut self) -> Result<()> {
-        // A stream with no header is no stream: an empty line leaves an empty file.
-        if let Some(writer) = self.writer.take()
-            && self.packets > 0
-        {
-            let footer = writer.finish();
-            self.put(&footer)?;
-        }
-        self.out.flush().map_err(|e| Error::io(&self.path, e))
+        let footer = self.records.finish();
+        self.put(&footer)
     }
 }

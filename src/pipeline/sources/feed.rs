@@ -5,6 +5,7 @@ use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use super::mcap::recording;
 use super::packets::Packets;
 use crate::bitstream::begins_stream;
 use crate::codec::{Frame, Layout, Samples, Stamp};
@@ -119,6 +120,7 @@ impl Feed {
             },
             None => {
                 let mut head = Vec::new();
+                input = recording(input).map_err(|e| Error::io(name, e))?;
                 let first = input.by_ref().take(SNIFF as u64).read_to_end(&mut head);
                 first.map_err(|e| Error::io(name, e))?;
                 body(head, input, name, how)?

@@ -4,6 +4,8 @@ mod feed;
 mod files;
 mod find;
 mod made;
+mod mcap;
+mod paced;
 mod packets;
 pub mod synthetic;
 
@@ -11,3 +13,5 @@ pub use feed::{Feed, Raw, Reading};
 pub use files::Files;
 pub use find::{Found, find_files};
 pub use made::{SceneSource, ToneSource};
+pub use mcap::{holds_packets, recording};
+pub use paced::Paced;

@@ -1,0 +1,62 @@
+//! `tamis export`: `.tamis` to what other programs read.
+
+use std::fs::File;
+use std::io::BufWriter;
+
+use super::Outcome;
+use super::args::Export as Typed;
+use super::decode::{Place, each, frames};
+use super::files::with_ending;
+use crate::bitstream::StreamHeader;
+use crate::error::{Error, Result};
+use crate::pipeline::Sink;
+use crate::pipeline::media::WavDepth;
+use crate::pipeline::sinks::{Mcap, Messages, Npy, Picture};
+
+pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let depth = if typed.float { WavDepth::F32 } else { WavDepth::I16 };
+    let messages = if typed.packets { Messages::Packets } else { Messages::Frames };
+    let pipe = typed.unpacking.output.as_os_str() == "-";
+    if pipe && (typed.png || typed.npy) {
+        let reason = "- can take WAV and MCAP only; name a file, or a folder as in `-o out/`";
+        return Err(Error::config("--output", reason).into());
+    }
+    each(&typed.unpacking, "exporting", |place, bundle, header| {
+        if typed.npy {
+            let (bundle, integers) = (bundle.clone(), typed.integers);
+            return Ok(Box::new(match place.folder {
+                true => Npy::stem(bundle, &place.path, integers),
+                false => Npy::file(bundle, &place.path, integers),
+            }));
+        }
+        if typed.mcap {
+            return mcap(place, messages);
+        }
+        check_kind(typed, header, place)?;
+        Ok(Box::new(frames(place, Picture::Png, depth)))
+    })
+}
+
+fn mcap(place: &Place, messages: Messages) -> Result<Box<dyn Sink>> {
+    if place.path.as_os_str() == "-" {
+        return Ok(Box::new(Mcap::new(std::io::stdout(), "stdout", messages)?));
+    }
+    let path = if place.folder { with_ending(&place.path, "mcap") } else { place.path.clone() };
+    let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
+    Ok(Box::new(Mcap::new(BufWriter::new(file), path, messages)?))
+}
+
+/// Refuses sounds as PNG and pictures as WAV.
+fn check_kind(typed: &Typed, header: Option<&StreamHeader>, place: &Place) -> Result<()> {
+    let Some(header) = header else { return Ok(()) };
+    let (sound, name) = (header.rate() > 0, place.path.display());
+    match (typed.wav, sound) {
+        (false, true) => {
+            Err(Error::config("--png", format!("{name} would be of sound; use --wav")))
+        }
+        (true, false) => {
+            Err(Error::config("--wav", format!("{name} would be of pictures; use --png")))
+        }
+        _ => Ok(()),
+    }
+}
