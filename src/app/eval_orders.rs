@@ -13,7 +13,7 @@ use crate::lab::order::{By, Order, Scores, Trial, counts, mean_gain_db, spearman
 use crate::lab::plot::{Plot, Point, Series, panels};
 
 /// Draws of the random order, whose mean is shown.
-const DRAWS: u64 = 4;
+const DRAWS: u64 = 8;
 
 /// One order, or several draws of it, and what it gives.
 struct Study {
@@ -200,7 +200,10 @@ fn table(
         "\n{:<18} {:>20} {:>22} {:>22}",
         "order", "Spearman, ablation", "dB at equal bits", "dB at equal channels"
     ))?;
-    let number = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.2}"));
+    // Adding 0 takes the sign off a 0.
+    let number = |x: Option<f64>| {
+        x.map_or("-".into(), |x| format!("{:.2}", (x * 100.0).round() / 100.0 + 0.0))
+    };
     for study in studies {
         let [bits_db, channels_db] = study.gains_db(&studies[0]);
         print_line(format!(
@@ -221,13 +224,21 @@ fn plots(
     quality: Quality,
     audio: bool,
 ) -> [Plot; 2] {
+    // Orders that give the same would hide each other: they share a line.
+    let mut shown: Vec<(String, &[[f64; 2]])> = Vec::new();
+    for study in studies {
+        match shown.iter_mut().find(|s| alike(s.1, &study.points)) {
+            Some(same) => same.0 = format!("{}, {}", same.0, study.name),
+            None => shown.push((study.name.into(), &study.points)),
+        }
+    }
     let plot = |by_bits: bool| {
-        let series = studies.iter().map(|s| Series {
+        let series = shown.iter().map(|(name, points)| Series {
             // One legend serves both panels.
-            name: if by_bits { String::new() } else { s.name.into() },
+            name: if by_bits { String::new() } else { name.clone() },
             points: counts
                 .iter()
-                .zip(&s.points)
+                .zip(*points)
                 .map(|(&n, p)| Point {
                     x: if by_bits { p[0] } else { n as f64 },
                     y: p[1],
@@ -248,4 +259,9 @@ fn plots(
         }
     };
     [plot(true), plot(false)]
+}
+
+/// Whether two curves cannot be told apart in a plot: 0.05 dB and one part in a hundred of the bits.
+fn alike(a: &[[f64; 2]], b: &[[f64; 2]]) -> bool {
+    a.iter().zip(b).all(|(a, b)| (a[1] - b[1]).abs() < 0.05 && (a[0] - b[0]).abs() <= 0.01 * b[0])
 }
