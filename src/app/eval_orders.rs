@@ -56,6 +56,9 @@ pub fn run(
             Err(e) => {
                 outcome = Outcome::WithLosses;
                 say(format_args!("{path}: {e}"));
+                if typed.json {
+                    print_line(json!({ "path": path, "error": e.to_string() }))?;
+                }
                 first_error.get_or_insert(e);
             }
         }
@@ -224,11 +227,11 @@ fn plots(
     quality: Quality,
     audio: bool,
 ) -> [Plot; 2] {
-    // Orders that give the same would hide each other: they share a line.
+    // Orders that give the same would hide each other: they share a line. Ablation lies undermost.
     let mut shown: Vec<(String, &[[f64; 2]])> = Vec::new();
-    for study in studies {
+    for study in studies.iter().rev() {
         match shown.iter_mut().find(|s| alike(s.1, &study.points)) {
-            Some(same) => same.0 = format!("{}, {}", same.0, study.name),
+            Some(same) => same.0 = format!("{}, {}", study.name, same.0),
             None => shown.push((study.name.into(), &study.points)),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::args::Order as Typed;
@@ -32,8 +31,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         }
         return Ok(Outcome::Done);
     };
-    let given = std::path::Path::new(&typed.bundle).canonicalize();
-    if given.is_ok_and(|from| output.canonicalize().is_ok_and(|to| to == from)) {
+    if let Ok(there) = Bundle::open(output)
+        && (there.codec_id(), there.tables_id()) == (bundle.codec_id(), bundle.tables_id())
+    {
         let reason = format!(
             "{} is the bundle itself, and its recordings need it as it is; name another folder",
             output.display()
@@ -121,7 +121,7 @@ fn table(bundle: &Bundle, orders: &[(By, Order)], by: By) -> Result<()> {
     }
     print_line(format!("{} channels; scores, and in brackets places, from 0", bundle.channels()))?;
     print_line(heads)?;
-    let places: Vec<Vec<usize>> = orders.par_iter().map(|o| o.1.places()).collect();
+    let places: Vec<Vec<usize>> = orders.iter().map(|o| o.1.places()).collect();
     let Some((_, asked)) = orders.iter().find(|o| o.0 == by) else { return Ok(()) };
     for &c in &asked.channels {
         let group = bundle.groups.partition_point(|&end| end <= c);

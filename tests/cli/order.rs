@@ -1,7 +1,7 @@
 //! Bundles in another order, and what orders give.
 
-use common::picture;
-use tamis::pipeline::media::encode_png;
+use common::{picture, sound};
+use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
 
 use super::{code, common, frame, good, json, tamis, words};
 
@@ -89,6 +89,18 @@ fn what_cannot_be_ordered_is_refused() {
         assert!(!words(&output).is_empty());
     }
     assert!(!dir.join("x").exists());
+    // Not even where it was found by name.
+    std::fs::create_dir(dir.join("models")).unwrap();
+    good(&tamis(dir, &["order", "rgb", "--by", "random", "-o", "models/rgb"]));
+    assert_eq!(code(&tamis(dir, &["order", "rgb", "-o", "models/rgb"])), 2);
+    // A sound among pictures is named, the rest is measured.
+    let wav = encode_wav(&sound(3000, 1, 8000, 1), WavDepth::I16).unwrap();
+    std::fs::write(dir.join("s.wav"), wav).unwrap();
+    let mixed = tamis(dir, &["eval", "p.png", "s.wav", "--orders", "--json"]);
+    assert_eq!(code(&mixed), 3, "{}", words(&mixed));
+    let lines = json(&mixed);
+    assert!(lines[0]["error"].is_string() && lines[0]["path"] == "s.wav", "{:?}", lines[0]);
+    assert_eq!(lines[1]["mean_of"], 1);
 }
 
 #[test]
