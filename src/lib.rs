@@ -17,7 +17,7 @@
 //!
 //! ```text
 //! app        arguments -> call -> exit code
-//! lab        fit, metrics, eval, bench: what a codec gives and costs
+//! lab        fit, orders, metrics, eval, bench: what a codec gives and costs
 //! pipeline   Source -> [Stage] -> Sink, one loop; media files; configs
 //! runtime    Encoder, Decoder, Head             (not bitstream)
 //! bitstream  Latent <-> Packet <-> bytes        (not signal, not runtime)

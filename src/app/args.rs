@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser;
 use clap::{Parser, Subcommand};
 
+use crate::lab::order::By;
+
 /// A fine sieve for camera and microphone streams: pictures and sounds become small,
 /// importance-ordered latents that may be cut anywhere, and models run on the latents.
 #[derive(Debug, Parser)]
@@ -40,6 +42,8 @@ pub enum Verb {
     Check(Check),
     /// Make a codec for your sensor from a folder of its pictures or sounds, in closed form
     Fit(Fit),
+    /// Show what each channel of a bundle is worth, or write the bundle in another order
+    Order(Order),
     /// Measure rate and distortion of codecs on your files
     Eval(Eval),
     /// Measure the speed of codecs on this machine, in memory
@@ -303,7 +307,7 @@ pub struct Fit {
     #[arg(long)]
     pub inputs_per_frame: Option<usize>,
     /// Seconds read of each sound, so that a long one does not outweigh the others
-    #[arg(long, default_value_t = 30.0)]
+    #[arg(long, default_value_t = super::fit::SECONDS)]
     pub seconds: f64,
     /// What the bundle was fitted on, for its card
     #[arg(long, default_value = "")]
@@ -311,6 +315,26 @@ pub struct Fit {
     /// Licence, for its card
     #[arg(long, default_value = "")]
     pub licence: String,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis order`
+#[derive(Debug, clap::Args)]
+pub struct Order {
+    /// Bundle: rgb, stereo, mono, or the path of yours
+    pub bundle: String,
+    /// natural, saliency, saliency-unfolded, variance, relevance, strength or random: the order of the
+    /// lines [default: natural], and of the channels that are written [default: relevance]
+    #[arg(long, value_name = "ORDER", value_parser = by)]
+    pub by: Option<By>,
+    /// Write the bundle with its channels in this order to this folder; it is another codec
+    #[arg(short, long)]
+    pub output: Option<PathBuf>,
+    /// Fit tables and contexts anew to these files or folders [default: they go with their channels]
+    #[arg(long, value_name = "IN", num_args = 1.., requires = "output")]
+    pub refit: Vec<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -325,16 +349,19 @@ pub struct Eval {
     /// Bundles, with commas between them [default: what fits the first input]
     #[arg(long, value_name = "BUNDLES", value_delimiter = ',')]
     pub codec: Vec<String>,
-    /// Qualities, with commas between them
-    #[arg(long, value_delimiter = ',', default_value = "25,40,50,60,75,85,95", value_parser = clap::value_parser!(u8).range(1..=100))]
+    /// Qualities, with commas between them [default: 25,40,50,60,75,85,95; 75 with --orders]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Vec<u8>,
     /// Channels kept: the end of one of the bundle's groups [default: all]
     #[arg(long)]
     pub channels: Option<usize>,
+    /// Compare orders of the channels of one bundle at one quality: what the first of each give
+    #[arg(long, conflicts_with = "channels")]
+    pub orders: bool,
     /// Write the mean curve to this SVG
     #[arg(short, long)]
     pub output: Option<PathBuf>,
-    /// Print one JSON object per file and quality, and per mean
+    /// Print one JSON object per file and quality, and per mean; with --orders, per order
     #[arg(long)]
     pub json: bool,
 }
@@ -368,6 +395,14 @@ pub enum Coder {
     Dense,
     /// A table for each channel.
     Fast,
+}
+
+/// An order by its name.
+fn by(typed: &str) -> Result<By, String> {
+    typed.parse().map_err(|_| {
+        let names: Vec<&str> = By::ALL.iter().map(|by| by.name()).collect();
+        format!("not one of {}", names.join(", "))
+    })
 }
 
 /// A number above zero.

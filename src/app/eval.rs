@@ -7,13 +7,16 @@ use serde_json::{Value, json};
 
 use super::args::Eval as Typed;
 use super::codecs::{Codecs, asked};
-use super::{Outcome, files, print_line};
+use super::{Outcome, eval_orders, files, print_line};
 use crate::codec::{Bundle, Frame, Quality};
 use crate::error::{Error, Result};
 use crate::lab::eval::{Measure, measure};
 use crate::lab::plot::{Plot, Point, Series, line_plot};
 use crate::pipeline::media;
 use crate::pipeline::sources::find_files;
+
+/// Qualities measured if none are asked for.
+const QUALITIES: [u8; 7] = [25, 40, 50, 60, 75, 85, 95];
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     if let Some(output) = &typed.output
@@ -23,8 +26,10 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         return Err(Error::config("--output", reason).into());
     }
     let paths: Vec<_> = find_files(&typed.inputs)?.into_iter().map(|f| f.path).collect();
+    let typical = if typed.orders { &[75][..] } else { &QUALITIES };
+    let qualities = if typed.quality.is_empty() { typical } else { &typed.quality };
     let qualities: Vec<Quality> =
-        typed.quality.iter().map(|&q| Quality::new(q)).collect::<Result<_>>()?;
+        qualities.iter().map(|&q| Quality::new(q)).collect::<Result<_>>()?;
     let limits = media::Limits::default();
     let mut outcome = Outcome::Done;
     let mut frames: Vec<(String, Frame)> = Vec::new();
@@ -52,6 +57,14 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     } else {
         typed.codec.iter().map(|n| asked(n).map(Arc::new)).collect::<Result<_>>()?
     };
+    if typed.orders {
+        let ([bundle], [quality]) = (&bundles[..], &qualities[..]) else {
+            let reason = "compares the orders of one bundle at one quality; name one --codec and \
+                          one --quality";
+            return Err(Error::config("--orders", reason).into());
+        };
+        return eval_orders::run(bundle, &frames, *quality, typed, outcome);
+    }
     let bar = files::progress((bundles.len() * qualities.len() * frames.len()) as u64, "measuring");
     let mut curves = Vec::new();
     for bundle in &bundles {

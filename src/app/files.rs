@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::Input;
+use crate::codec::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::media::{RATE_LIMIT, RawDepth, RawPixels};
 use crate::pipeline::sources::{Found, Raw, Reading};
@@ -70,6 +71,22 @@ pub fn make_folder_of(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes the two files of a bundle into a folder, which is made, and returns the size of its weights.
+///
+/// # Errors
+/// `Io` if they cannot be written.
+pub fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<usize> {
+    let (manifest, weights) = bundle.to_files()?;
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    for (file, bytes) in
+        [("codec.toml", manifest.as_bytes()), ("weights.safetensors", weights.as_slice())]
+    {
+        let path = folder.join(file);
+        std::fs::write(&path, bytes).map_err(|e| Error::io(&path, e))?;
+    }
+    Ok(weights.len())
 }
 
 /// How inputs are read, from what was typed.

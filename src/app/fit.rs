@@ -17,6 +17,8 @@ use crate::pipeline::sources::find_files;
 const FEW_PICTURES: usize = 50;
 /// Fewest seconds of sound; below, silent bands are cut off for good.
 const FEW_SECONDS: f64 = 30.0;
+/// Seconds read of each sound, unless more or fewer are asked for.
+pub(super) const SECONDS: f64 = 30.0;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let paths: Vec<PathBuf> = find_files(&typed.inputs)?.into_iter().map(|f| f.path).collect();
@@ -82,22 +84,15 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let fitted = fit(&options, &chosen, read, || bar.inc(1))?;
     bar.finish_and_clear();
     let bundle = &fitted.bundle;
-    let (manifest, weights) = bundle.to_files()?;
     let folder = &typed.output;
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    for (file, bytes) in
-        [("codec.toml", manifest.as_bytes()), ("weights.safetensors", weights.as_slice())]
-    {
-        let path = folder.join(file);
-        std::fs::write(&path, bytes).map_err(|e| Error::io(&path, e))?;
-    }
+    let bytes = files::write_bundle(folder, bundle)?;
     let seconds = start.elapsed().as_secs_f64();
     let passed = paths.len() - chosen.len();
     if typed.json {
         let report = serde_json::json!({
             "bundle": folder, "codec": bundle.codec_id().to_string(),
             "tables": bundle.tables_id().to_string(), "channels": bundle.channels(),
-            "files": chosen.len(), "passed_over": passed, "bytes": weights.len(), "seconds": seconds,
+            "files": chosen.len(), "passed_over": passed, "bytes": bytes, "seconds": seconds,
             "sparsity_cost_db": fitted.cost_db.iter()
                 .map(|(n, db)| serde_json::json!({ "channels": n, "db": db }))
                 .collect::<Vec<_>>(),
@@ -110,7 +105,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             bundle.codec_id(),
             bundle.channels(),
             chosen.len(),
-            weights.len(),
+            bytes,
         );
         if !fitted.cost_db.is_empty() {
             let costs = fitted.cost_db.iter().map(|(n, db)| format!("{n} channels {db:.3} dB"));
@@ -164,7 +159,7 @@ fn warn_if_few(kind: Kind, files: usize, seconds: f64) {
 }
 
 /// Keeps the first `seconds` of a sound.
-fn shorten(frame: &mut Frame, seconds: f64) {
+pub(super) fn shorten(frame: &mut Frame, seconds: f64) {
     if let Layout::Audio { rate } = frame.layout {
         let steps = frame.extent[0].min((seconds * f64::from(rate)) as usize);
         let len = steps * frame.channels;
@@ -190,7 +185,7 @@ fn describe(kind: Kind, inputs: usize, fixed: bool) -> String {
 }
 
 /// The command line as typed, without the path of the program.
-fn command() -> String {
+pub(super) fn command() -> String {
     let typed: Vec<String> = std::env::args().skip(1).collect();
     format!("tamis {}", typed.join(" "))
 }

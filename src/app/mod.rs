@@ -11,10 +11,12 @@ mod demo;
 mod encode;
 mod eval;
 mod export;
+mod eval_orders;
 mod files;
 mod fit;
 mod infer;
 mod info;
+mod order;
 mod output;
 mod recover;
 mod replay;
@@ -68,6 +70,7 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
         Verb::Run(a) => run::run(&a),
         Verb::Check(a) => run::check(&a),
         Verb::Fit(a) => fit::run(&a),
+        Verb::Order(a) => order::run(&a),
         Verb::Eval(a) => eval::run(&a),
         Verb::Bench(a) => bench::run(&a),
     }

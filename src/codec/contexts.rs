@@ -54,7 +54,7 @@ pub struct Contexts {
     /// Earlier channels of the same group that a channel looks at, or itself for none:
     /// `[channels, REFERENCES]`.
     pub references: Vec<u16>,
-    /// Prediction from neighbours in 1/[`TAP_UNIT`]; all 0 for channels that are not predicted:
+    /// Prediction from neighbours in 1/`TAP_UNIT`; all 0 for channels that are not predicted:
     /// `[BANDS, channels, TAPS]`.
     pub taps: Vec<i16>,
     /// For latents that stand alone.

@@ -14,6 +14,7 @@ mod file;
 pub(crate) mod fixed;
 mod frame;
 mod latent;
+mod order;
 pub mod plain;
 mod projection;
 mod quality;

@@ -133,29 +133,70 @@ pub fn fit<F: Sync>(
         (Kind::Audio, _) => scales(options, &moments)?,
     };
     let draft = Bundle::new(parts.clone())?;
-    let anchors = anchor_qualities()?;
-    let mut histogram = Histogram::new(options.channels, anchors.clone());
+    (parts.tables, parts.contexts, _) = entropy(&draft, files, frame)?;
+    Ok(Fitted { bundle: Bundle::new(parts)?, cost_db })
+}
+
+/// Fits the tables and contexts of both coders of a bundle to `files` anew; its codec stays.
+///
+/// Files that `read` passes over with `None`, or that the bundle does not code, are left out;
+/// `done` is called after each reading.
+///
+/// # Errors
+/// `Input` if no file is left.
+pub fn refit<F: Sync>(
+    bundle: &Bundle,
+    files: &[F],
+    read: impl Fn(&F) -> Option<Frame> + Sync,
+    done: impl Fn() + Sync,
+) -> Result<Bundle> {
+    let frame = |file: &F| {
+        let frame = read(file).filter(|f| f.channels == bundle.inputs && f.positions() > 0);
+        done();
+        frame
+    };
+    let (tables, contexts, found) = entropy(bundle, files, frame)?;
+    if found == 0 {
+        let kind = if bundle.kind == Kind::Image { "pictures" } else { "sounds" };
+        let reason = format!(
+            "none of {} files is one of the {kind} with {} channels that the bundle codes",
+            files.len(),
+            bundle.inputs
+        );
+        return Err(Error::input("refit", reason));
+    }
+    Bundle::new(Parts { tables, contexts, ..Parts::clone(bundle) })
+}
+
+/// Tables and contexts of a bundle from the latents of `files`, and the number of files they are from.
+fn entropy<F: Sync>(
+    bundle: &Bundle,
+    files: &[F],
+    frame: impl Fn(&F) -> Option<Frame> + Sync,
+) -> Result<(Tables, Contexts, usize)> {
+    let (channels, anchors) = (bundle.channels(), anchor_qualities()?);
+    let mut histogram = Histogram::new(channels, anchors.clone());
     let mut samples = Samples::default();
+    let mut found = 0;
     for part in files.chunks(AT_ONCE) {
         let counts: Vec<Option<(Histogram, Vec<Sample>)>> = part
             .par_iter()
             .map(|file| {
                 let frame = frame(file)?;
-                let reals = plain::reals(&draft, &frame, options.channels).ok()?;
-                let grid = plain::grid(&draft, &plain::extent(&draft, &frame).ok()?).ok()?;
-                let mut h = Histogram::new(options.channels, anchors.clone());
-                h.add(&draft, &reals, reals.len() / options.channels);
-                Some((h, Samples::of(&draft, &grid, &reals)))
+                let reals = plain::reals(bundle, &frame, channels).ok()?;
+                let grid = plain::grid(bundle, &plain::extent(bundle, &frame).ok()?).ok()?;
+                let mut h = Histogram::new(channels, anchors.clone());
+                h.add(bundle, &reals, reals.len() / channels);
+                Some((h, Samples::of(bundle, &grid, &reals)))
             })
             .collect();
         for (h, some) in counts.into_iter().flatten() {
             histogram.merge(&h);
             samples.add(some);
+            found += 1;
         }
     }
-    parts.tables = histogram.tables()?;
-    parts.contexts = samples.contexts(&draft)?;
-    Ok(Fitted { bundle: Bundle::new(parts)?, cost_db })
+    Ok((histogram.tables()?, samples.contexts(bundle)?, found))
 }
 
 impl Moments {

@@ -8,7 +8,8 @@ mod fit;
 mod histogram;
 mod klt;
 pub mod metrics;
+pub mod order;
 pub mod plot;
 mod sparse;
 
-pub use fit::{Fit, Fitted, fit};
+pub use fit::{Fit, Fitted, fit, refit};

@@ -51,10 +51,42 @@ const MARGIN: f64 = 0.05;
 /// Beyond it the arithmetic of the axes would overflow.
 const LARGEST: f64 = 1e100;
 
+/// Height of a plot.
+const HEIGHT: f64 = 520.0;
+
 /// Draws a plot as a complete SVG document.
 ///
 /// Ticks stand at round numbers, the legend beside the frame.
 pub fn line_plot(plot: &Plot) -> String {
+    panels(std::slice::from_ref(plot))
+}
+
+/// Draws plots side by side in one SVG document, each as [`line_plot`] does.
+///
+/// A series without a name is not in the legend of its plot: that of another may serve it too.
+pub fn panels(plots: &[Plot]) -> String {
+    let (mut body, mut total) = (String::new(), 0.0);
+    for plot in plots {
+        let (panel, width) = panel(plot);
+        match total > 0.0 {
+            true => push(
+                &mut body,
+                format_args!("<g transform=\"translate({total:.0} 0)\">\n{panel}</g>"),
+            ),
+            false => body += &panel,
+        }
+        total += width;
+    }
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{total:.0}\" height=\"{HEIGHT}\" \
+         viewBox=\"0 0 {total:.0} {HEIGHT}\" font-family=\"Helvetica, Arial, sans-serif\" \
+         font-size=\"13\" fill=\"#222\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
+         {body}</svg>\n"
+    )
+}
+
+/// The elements of a plot, and its width.
+fn panel(plot: &Plot) -> (String, f64) {
     let shown: Vec<Vec<&Point>> = plot.series.iter().map(|s| shown(plot, s)).collect();
     let all = || shown.iter().flatten();
     let x_axis = Axis::new(all().map(|p| p.x), plot.log_x);
@@ -80,13 +112,8 @@ pub fn line_plot(plot: &Plot) -> String {
     }
     notes(&mut body, &shown, &at);
     let longest = legend(&mut body, plot);
-    let total = left + width + if plot.series.is_empty() { 24.0 } else { 64.0 + longest };
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{total:.0}\" height=\"520\" \
-         viewBox=\"0 0 {total:.0} 520\" font-family=\"Helvetica, Arial, sans-serif\" \
-         font-size=\"13\" fill=\"#222\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-         {body}</svg>\n"
-    )
+    let legend = if longest > 0.0 { 64.0 + longest } else { 24.0 };
+    (body, (left + width + legend).round())
 }
 
 fn shown<'a>(plot: &Plot, series: &'a Series) -> Vec<&'a Point> {
@@ -209,7 +236,7 @@ fn notes(body: &mut String, shown: &[Vec<&Point>], at: &dyn Fn(&Point) -> (f64, 
 fn legend(body: &mut String, plot: &Plot) -> f64 {
     let [left, top, width, _] = FRAME;
     let x = left + width + 14.0;
-    for (i, series) in plot.series.iter().enumerate() {
+    for (i, series) in plot.series.iter().enumerate().filter(|s| !s.1.name.is_empty()) {
         let y = top + 12.0 + 21.0 * i as f64;
         push(
             body,

@@ -194,7 +194,8 @@ fn error(
     left.iter().zip(&right).map(|(a, b)| a * b).sum()
 }
 
-fn quadratic(matrix: &[f64], v: &[f64], n: usize) -> f64 {
+/// `v' matrix v`.
+pub(super) fn quadratic(matrix: &[f64], v: &[f64], n: usize) -> f64 {
     matrix
         .chunks_exact(n)
         .zip(v)
@@ -228,7 +229,7 @@ fn projection(cols: usize, rows: &[Vec<(usize, f64)>]) -> Result<Projection> {
 }
 
 /// Gram matrix of what one unit of each band adds to the colours of a picture, which span one unit.
-fn gram(inputs: usize) -> Vec<f64> {
+pub(super) fn gram(inputs: usize) -> Vec<f64> {
     /// Cells and axis: so many that no atom reaches the edge.
     const CELLS: usize = 17;
     /// Height of an impulse: its rounding errors are small, its sums do not saturate.

@@ -7,6 +7,7 @@
 mod common;
 mod export;
 mod mishaps;
+mod order;
 mod rate;
 
 use std::io::Write;
@@ -360,9 +361,10 @@ fn demo_shows_the_line() {
 fn verbs_are_frozen() {
     let help = tamis(Path::new("."), &["--help"]);
     let text = String::from_utf8(help.stdout).unwrap();
-    for verb in
-        ["demo", "encode", "decode", "info", "infer", "run", "check", "fit", "eval", "recover"]
-    {
+    for verb in [
+        "demo", "encode", "decode", "info", "infer", "run", "check", "fit", "order", "eval",
+        "recover",
+    ] {
         assert!(text.contains(&format!("\n  {verb} ")), "{verb}");
     }
 }
