@@ -7,6 +7,7 @@ mod common;
 
 use std::sync::atomic::AtomicBool;
 
+use tamis::bitstream::{Coder, Event, Packet};
 use tamis::codec::{Bundle, Frame, Kind, Quality, Samples, Stamp};
 use tamis::pipeline::config::Config;
 use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
@@ -41,6 +42,37 @@ fn batches_never_change_a_byte() {
         files.push(std::fs::read(path).unwrap());
     }
     assert!(files.windows(2).all(|w| w[0] == w[1]));
+}
+
+#[test]
+fn configs_choose_size_and_coder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.tamis");
+    let sink = format!("[[sink]]\nkind = \"container\"\npath = {path:?}\n");
+    let packets = |codec: &str| {
+        run(&format!("{SCENE}[codec]\nbundle = \"rgb\"\n{codec}\n{sink}")).unwrap();
+        let (events, _) = common::events(&std::fs::read(&path).unwrap(), 999).unwrap();
+        let packets: Vec<Packet> = events
+            .into_iter()
+            .filter_map(|e| if let Event::Packet(p) = e { Some(p) } else { None })
+            .collect();
+        assert_eq!(packets.len(), 12);
+        packets
+    };
+    let pixels = 96.0 * 64.0;
+    for packet in packets("bpp = 0.8") {
+        let bpp = packet.bytes() as f64 * 8.0 / pixels;
+        assert!((bpp / 0.8 - 1.0).abs() < 0.03, "{bpp}");
+    }
+    let bits = |p: Vec<Packet>| p.iter().map(|p| p.bytes() as f64 * 8.0).sum::<f64>();
+    // 12 pictures at 30 a second.
+    let rate = bits(packets("bitrate = 120")) / 0.4 / 1000.0;
+    assert!((rate / 120.0 - 1.0).abs() < 0.05, "{rate}");
+    let fast = packets("coder = \"fast\"\nquality = 50");
+    assert!(fast.iter().all(|p| p.header.coder == Coder::Fast && p.header.quality.value() == 50));
+    let alone = |p: &[Packet]| p.iter().filter(|p| p.header.continues.is_none()).count();
+    assert_eq!(alone(&packets("keys = 1")), 12);
+    assert!(alone(&packets("")) < 12);
 }
 
 #[test]
@@ -96,6 +128,17 @@ fn configs_are_refused_with_line_and_hint() {
     let e = error(&format!("{SCENE}{codec}quality = 101\n{sink}"));
     assert!(e.contains("codec.quality") && e.contains("101"), "{e}");
     assert!(error(&format!("{SCENE}{codec}channels = 7\n{sink}")).contains("codec.channels"));
+    for (typed, said) in [
+        ("quality = 50\nbpp = 1", "exclude each other"),
+        ("bpp = 1\nbitrate = 9", "exclude each other"),
+        ("bpp = 0", "codec.bpp: 0"),
+        ("bitrate = nan", "codec.bitrate: NaN"),
+        ("keys = 0", "codec.keys"),
+        ("coder = \"quick\"", "fast"),
+    ] {
+        let e = error(&format!("{SCENE}{codec}{typed}\n{sink}"));
+        assert!(e.contains(said), "{typed}: {e}");
+    }
     let e = error(&format!("{SCENE}[[stage]]\nkind = \"evry\"\nn = 2\n{codec}{sink}"));
     assert!(e.contains("did you mean `every`"), "{e}");
     let json = "[[sink]]\nkind = \"json\"\npath = \"-\"\n";

@@ -138,7 +138,7 @@ pub struct Unpacking {
     #[arg(long)]
     pub groups: Option<usize>,
     /// Files read at once [default: one per core]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024).map(usize::from))]
     pub threads: Option<usize>,
     /// Print one JSON object per input
     #[arg(long)]
@@ -358,6 +358,9 @@ pub struct Eval {
     /// Compare orders of the channels of one bundle at one quality: what the first of each give
     #[arg(long, conflicts_with = "channels")]
     pub orders: bool,
+    /// With --orders: also what a head makes of them, on files whose folders or names (`label_1.wav`) are its labels
+    #[arg(long, requires = "orders")]
+    pub head: Option<String>,
     /// Write the mean curve to this SVG
     #[arg(short, long)]
     pub output: Option<PathBuf>,

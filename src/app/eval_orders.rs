@@ -1,4 +1,5 @@
-//! `tamis eval --orders`: what the first channels of each order give, on your files.
+//! `tamis eval --orders`: what the first channels of each order give, on your files: to the eye, and
+//! with `--head` to a model.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::args::Eval as Typed;
+use super::eval_head::Task;
 use super::{Outcome, files, print_line, say};
 use crate::codec::{Bundle, Frame, Quality};
 use crate::error::{Error, Result};
@@ -23,6 +25,8 @@ struct Study {
     spearman: Option<f64>,
     /// Bits and decibels at each number of channels.
     points: Vec<[f64; 2]>,
+    /// Percent of the files that the head names rightly; empty without one.
+    right: Vec<f64>,
 }
 
 pub fn run(
@@ -34,24 +38,32 @@ pub fn run(
 ) -> anyhow::Result<Outcome> {
     let counts = counts(bundle);
     let scores = Scores::new(bundle);
+    let task = typed.head.as_deref().map(|name| Task::new(name, bundle)).transpose()?;
     let bar = files::progress(frames.len() as u64, "leaving channels out");
-    let trials: Vec<Result<(Trial, Vec<f64>)>> = frames
+    let trials: Vec<Result<(Trial, Vec<f64>, String)>> = frames
         .par_iter()
-        .map(|(_, frame)| {
-            let trial = Trial::new(bundle, frame, quality);
-            let tried = trial.and_then(|t| t.ablation(bundle).map(|rises| (t, rises)));
+        .map(|(path, frame)| {
+            let tried = || {
+                let truth = task.as_ref().map(|t| t.truth(path)).transpose()?.unwrap_or_default();
+                let trial = Trial::new(bundle, frame, quality)?;
+                let rises = trial.ablation(bundle)?;
+                Ok((trial, rises, truth))
+            };
+            let tried = tried();
             bar.inc(1);
             tried
         })
         .collect();
     bar.finish_and_clear();
-    let (mut good, mut rises) = (Vec::new(), vec![0.0; bundle.channels()]);
+    let (mut good, mut truths) = (Vec::new(), Vec::new());
+    let mut rises = vec![0.0; bundle.channels()];
     let mut first_error = None;
     for ((path, _), trial) in frames.iter().zip(trials) {
         match trial {
-            Ok((trial, of_file)) => {
+            Ok((trial, of_file, truth)) => {
                 rises.iter_mut().zip(of_file).for_each(|(a, b)| *a += b);
                 good.push(trial);
+                truths.push(truth);
             }
             Err(e) => {
                 outcome = Outcome::WithLosses;
@@ -77,9 +89,15 @@ pub fn run(
         })
         .collect();
     studies.push(Study::new("ablation", vec![Order::of(rises.clone())], &rises));
+    if let Some(task) = &task {
+        studies.push(Study::new("task", vec![Order::of(task.relevance(&good)?)], &rises));
+    }
     let bar = files::progress(studies.len() as u64, "measuring orders");
     for study in &mut studies {
         study.points = points(bundle, &good, &study.orders, &counts)?;
+        if let Some(task) = &task {
+            study.right = task.right(&good, &truths, &study.orders, &counts)?;
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -101,7 +119,7 @@ impl Study {
     fn new(name: &'static str, orders: Vec<Order>, rises: &[f64]) -> Self {
         let found: Vec<f64> = orders.iter().filter_map(|o| spearman(&o.scores, rises)).collect();
         let spearman = (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64);
-        Self { name, orders, spearman, points: Vec::new() }
+        Self { name, orders, spearman, points: Vec::new(), right: Vec::new() }
     }
 
     /// Decibels above another on the mean, at equal bits and at equal numbers of channels.
@@ -160,11 +178,15 @@ fn lines(
     audio: bool,
 ) -> Result<()> {
     for study in studies {
-        let points: Vec<_> = counts
-            .iter()
-            .zip(&study.points)
-            .map(|(n, [bits, db])| json!({ "channels": n, unit(audio): bits, "psnr_db": db }))
-            .collect();
+        let point = |(k, n): (usize, &usize)| {
+            let [bits, db] = study.points[k];
+            let mut point = json!({ "channels": n, unit(audio): bits, "psnr_db": db });
+            if let Some(&right) = study.right.get(k) {
+                point["right_percent"] = right.into();
+            }
+            point
+        };
+        let points: Vec<_> = counts.iter().enumerate().map(point).collect();
         let [bits_db, channels_db] = study.gains_db(&studies[0]);
         print_line(json!({
             "order": study.name, "codec": bundle.card.name, "quality": quality.value(),
@@ -198,6 +220,10 @@ fn table(
                 study.points.iter().map(|p| format!(" {:>7.places$}", p[what])).collect();
             print_line(format!("{name:<18}{row}"))?;
         }
+        if !study.right.is_empty() {
+            let row: String = study.right.iter().map(|r| format!(" {r:>7.1}")).collect();
+            print_line(format!("{:<18}{row}", "  % right"))?;
+        }
     }
     print_line(format!(
         "\n{:<18} {:>20} {:>22} {:>22}",
@@ -226,25 +252,24 @@ fn plots(
     codec: &str,
     quality: Quality,
     audio: bool,
-) -> [Plot; 2] {
+) -> Vec<Plot> {
     // Orders that give the same would hide each other: they share a line. Ablation lies undermost.
-    let mut shown: Vec<(String, &[[f64; 2]])> = Vec::new();
+    let mut shown: Vec<(String, &Study)> = Vec::new();
     for study in studies.iter().rev() {
-        match shown.iter_mut().find(|s| alike(s.1, &study.points)) {
+        match shown.iter_mut().find(|s| alike(s.1, study)) {
             Some(same) => same.0 = format!("{}, {}", study.name, same.0),
-            None => shown.push((study.name.into(), &study.points)),
+            None => shown.push((study.name.into(), study)),
         }
     }
-    let plot = |by_bits: bool| {
-        let series = shown.iter().map(|(name, points)| Series {
-            // One legend serves both panels.
-            name: if by_bits { String::new() } else { name.clone() },
-            points: counts
-                .iter()
-                .zip(*points)
-                .map(|(&n, p)| Point {
-                    x: if by_bits { p[0] } else { n as f64 },
-                    y: p[1],
+    let asked = studies.iter().any(|s| !s.right.is_empty());
+    let plot = |by_bits: bool, right: bool| {
+        let series = shown.iter().map(|(name, study)| Series {
+            // One legend serves all panels.
+            name: if !by_bits && right == asked { name.clone() } else { String::new() },
+            points: (0..counts.len())
+                .map(|k| Point {
+                    x: if by_bits { study.points[k][0] } else { counts[k] as f64 },
+                    y: if right { study.right[k] } else { study.points[k][1] },
                     label: None,
                 })
                 .collect(),
@@ -256,15 +281,24 @@ fn plots(
                 quality.value()
             ),
             x_label: if by_bits { bits } else { "channels kept" }.into(),
-            y_label: "PSNR in dB".into(),
+            y_label: if right { "% right" } else { "PSNR in dB" }.into(),
             log_x: true,
             series: series.collect(),
         }
     };
-    [plot(true), plot(false)]
+    let mut plots = vec![plot(true, false), plot(false, false)];
+    if asked {
+        plots.extend([plot(true, true), plot(false, true)]);
+    }
+    plots
 }
 
-/// Whether two curves cannot be told apart in a plot: 0.05 dB and one part in a hundred of the bits.
-fn alike(a: &[[f64; 2]], b: &[[f64; 2]]) -> bool {
-    a.iter().zip(b).all(|(a, b)| (a[1] - b[1]).abs() < 0.05 && (a[0] - b[0]).abs() <= 0.01 * b[0])
+/// Whether two curves cannot be told apart in a plot: 0.05 dB, one part in a hundred of the bits, and
+/// half a percent of the files.
+fn alike(a: &Study, b: &Study) -> bool {
+    let points = a.points.iter().zip(&b.points);
+    points
+        .into_iter()
+        .all(|(a, b)| (a[1] - b[1]).abs() < 0.05 && (a[0] - b[0]).abs() <= 0.01 * b[0])
+        && a.right.iter().zip(&b.right).all(|(a, b)| (a - b).abs() < 0.5)
 }

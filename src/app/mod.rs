@@ -10,6 +10,7 @@ mod decode;
 mod demo;
 mod encode;
 mod eval;
+mod eval_head;
 mod eval_orders;
 mod export;
 mod files;

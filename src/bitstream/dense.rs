@@ -12,7 +12,9 @@ use super::context::{
     Above, PAD, Padded, Prediction, Sizes, level, predict_above, size, size_of, sum_above,
     sum_left, taps_of_row,
 };
-use super::rans::{Decoder, Encoder, STATES, Slots, Table};
+#[cfg(target_arch = "x86_64")]
+use super::rans::Avx512;
+use super::rans::{Decoder, Encoder, Find, Plain, STATES, Slots, Table};
 use super::raw::{BitReader, BitWriter};
 use crate::codec::contexts::{BLOCK, FEATURES, LEVELS, REFERENCES, TAPS, band};
 use crate::codec::tokens::{ALPHABET, raw_bits, raw_of, token, value_of};
@@ -335,49 +337,42 @@ struct Cell {
     sizes: [u8; BLOCK],
 }
 
-/// A channel of a block in the row that is decoded.
-struct Lane<'a> {
-    select: &'a [u8; 256],
+/// The channels of a block in the row that is decoded, each number side by side.
+struct Lanes<'a, const N: usize> {
+    select: [&'a [u8; 256]; N],
     /// Of the size left, of that two left, and of all sizes left.
-    weights: [i32; 3],
+    weights: [[i32; N]; 3],
     /// Of the value left and of that two left.
-    taps: [i32; 2],
-    left: i32,
-    far: i32,
-    values: [i32; 2],
+    taps: [[i32; N]; 2],
+    left: [i32; N],
+    far: [i32; N],
+    values: [[i32; N]; 2],
 }
 
-impl Lane<'_> {
+impl<const N: usize> Lanes<'_, N> {
+    /// What a cell's values are predicted as, and where the tables stand that code what is left.
+    ///
+    /// Written for all channels at a time: registers hold four.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
-    fn decode<const HOW: u8>(
-        &mut self,
-        cell: &mut Cell,
-        k: usize,
-        beside: i32,
-        slots: &[Slots; 256],
-        state: usize,
-        from: &mut Decoder<'_>,
-        bits: &mut BitReader<'_>,
-    ) {
-        let ([left, far, all], [one, two]) = (self.weights, self.taps);
-        let sum = cell.sums[k] + left * self.left + far * self.far + all * beside;
-        let p = match HOW {
-            PLAIN => Prediction::default(),
-            TAPPED => {
-                Prediction::of_sum(cell.above[k] + one * self.values[0] + two * self.values[1])
-            }
-            _ => Prediction::of_before(cell.above[k] as i16),
-        };
-        // Three times 48 is below 256.
-        let table = self.select[(p.phase * LEVELS + level(sum)) % 256];
-        let token = from.get(state, &slots[usize::from(table)]);
-        let rest = value_of(token, |count| bits.get(count));
-        let size = size_of(token, rest);
-        let value = p.value(rest);
-        (cell.sizes[k], cell.values[k]) = (size, value);
-        (self.far, self.left) = (self.left, size.into());
-        self.values = [value.into(), self.values[0]];
+    fn expect<const HOW: u8>(&self, cell: &Cell) -> [(Prediction, usize); N] {
+        let ([left, far, all], [one, two]) = (&self.weights, &self.taps);
+        let beside: i32 = self.left.iter().sum();
+        let sums: [i32; N] = std::array::from_fn(|k| {
+            cell.sums[k] + left[k] * self.left[k] + far[k] * self.far[k] + all[k] * beside
+        });
+        let levels = sums.map(level);
+        let values = &self.values;
+        let sums: [i32; N] =
+            std::array::from_fn(|k| cell.above[k] + one[k] * values[0][k] + two[k] * values[1][k]);
+        std::array::from_fn(|k| {
+            let p = match HOW {
+                PLAIN => Prediction::default(),
+                TAPPED => Prediction::of_sum(sums[k]),
+                _ => Prediction::of_before(cell.above[k] as i16),
+            };
+            // Three times 48 is below 256.
+            (p, (p.phase * LEVELS + levels[k]) % 256)
+        })
     }
 }
 
@@ -450,23 +445,55 @@ impl<'a> Block<'a> {
     fn line_of<const HOW: u8, const STATES: usize, const N: usize>(
         &mut self,
         slots: &[Slots; 256],
+        io: (&mut Decoder<'_>, &mut BitReader<'_>),
+        row: usize,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if Avx512::is_here() {
+            // SAFETY: the machine has what the code is compiled for.
+            #[allow(unsafe_code)]
+            return unsafe { self.line_avx512::<HOW, STATES, N>(slots, io, row) };
+        }
+        self.line_by::<Plain, HOW, STATES, N>(slots, io, row);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
+    fn line_avx512<const HOW: u8, const STATES: usize, const N: usize>(
+        &mut self,
+        slots: &[Slots; 256],
+        io: (&mut Decoder<'_>, &mut BitReader<'_>),
+        row: usize,
+    ) {
+        self.line_by::<Avx512, HOW, STATES, N>(slots, io, row);
+    }
+
+    #[inline(always)]
+    fn line_by<F: Find, const HOW: u8, const STATES: usize, const N: usize>(
+        &mut self,
+        slots: &[Slots; 256],
         (rans, raw): (&mut Decoder<'_>, &mut BitReader<'_>),
         row: usize,
     ) {
         // Copies that no pointer reaches stay in registers.
         let (mut from, mut bits) = (rans.clone(), raw.clone());
-        let mut lanes: [Lane<'_>; N] = std::array::from_fn(|k| self.lane(k, row));
-        let mut all = 0;
+        let mut lanes: Lanes<'_, N> = self.lanes(row);
         for cell in &mut self.cell {
-            let beside = all;
-            all = 0;
+            let expected = lanes.expect::<HOW>(cell);
+            lanes.far = lanes.left;
+            lanes.values[1] = lanes.values[0];
             // One after the other by hand: the compiler leaves the loop a loop, and all in memory.
             macro_rules! lane {
                 ($($k:literal)*) => {$(
                     if $k < N {
-                        let state = $k % STATES;
-                        lanes[$k % N].decode::<HOW>(cell, $k, beside, slots, state, &mut from, &mut bits);
-                        all += lanes[$k % N].left;
+                        let (p, at) = expected[$k % N];
+                        let table = usize::from(lanes.select[$k % N][at]);
+                        let token = from.get::<F>($k % STATES, &slots[table]);
+                        let rest = value_of(token, |count| bits.get(count));
+                        let (size, value) = (size_of(token, rest), p.value(rest));
+                        (cell.sizes[$k], cell.values[$k]) = (size, value);
+                        lanes.left[$k % N] = size.into();
+                        lanes.values[0][$k % N] = value.into();
                     }
                 )*};
             }
@@ -475,22 +502,24 @@ impl<'a> Block<'a> {
         (*rans, *raw) = (from, bits);
     }
 
-    /// A channel at the start of a row.
-    fn lane(&self, k: usize, row: usize) -> Lane<'a> {
-        let numbers = &self.numbers[k];
-        let [left, far, beside] = [1, 2, 7].map(|f| i32::from(numbers.weights[f]));
+    /// The channels at the start of a row.
+    fn lanes<const N: usize>(&self, row: usize) -> Lanes<'a, N> {
+        let numbers: [&Row<'a>; N] = std::array::from_fn(|k| &self.numbers[k]);
+        let weight = |f: usize| numbers.map(|n| i32::from(n.weights[f]));
+        let (left, far, beside) = (weight(1), weight(2), weight(7));
+        let tap = |t: usize| std::array::from_fn(|k| self.taps[k][t]);
         // The edge has copies of the first value of the row above.
-        let first = match &self.padded[k] {
+        let first = std::array::from_fn(|k| match &self.padded[k] {
             Some(padded) => padded.row(row, 1)[PAD].into(),
             None => 0,
-        };
-        Lane {
-            select: numbers.select,
+        });
+        Lanes {
+            select: numbers.map(|n| n.select),
             // What is beside counts the channel itself.
-            weights: [left - beside, far, beside],
-            taps: [self.taps[k][0], self.taps[k][4]],
-            left: 0,
-            far: 0,
+            weights: [std::array::from_fn(|k| left[k] - beside[k]), far, beside],
+            taps: [tap(0), tap(4)],
+            left: [0; N],
+            far: [0; N],
             values: [first; 2],
         }
     }

@@ -2,7 +2,7 @@
 
 use super::bytes::Cursor;
 use super::dense::Group;
-use super::rans::{Decoder, Encoder, STATES, Slots, Table};
+use super::rans::{Decoder, Encoder, Plain, STATES, Slots, Table};
 use super::raw::{BitReader, BitWriter};
 use crate::codec::Tables;
 use crate::codec::tokens::{raw_bits, raw_of, token, value_of};
@@ -66,21 +66,22 @@ impl Fast {
         for (row, channel) in values.chunks_exact_mut(group.cells()).zip(group.channels.clone()) {
             let (_, table) = self.table(group, channel);
             if group.states() == 1 {
-                row.iter_mut().for_each(|v| *v = value_of(rans.get(0, table), |n| raw.get(n)));
+                row.iter_mut()
+                    .for_each(|v| *v = value_of(rans.get::<Plain>(0, table), |n| raw.get(n)));
                 continue;
             }
             let (fours, rest) = row.as_chunks_mut::<STATES>();
             for four in fours {
                 let mut tokens = [0; STATES];
                 for (k, token) in tokens.iter_mut().enumerate() {
-                    *token = rans.get(k, table);
+                    *token = rans.get::<Plain>(k, table);
                 }
                 for (v, token) in four.iter_mut().zip(tokens) {
                     *v = value_of(token, |n| raw.get(n));
                 }
             }
             for (k, v) in rest.iter_mut().enumerate() {
-                *v = value_of(rans.get(k, table), |n| raw.get(n));
+                *v = value_of(rans.get::<Plain>(k, table), |n| raw.get(n));
             }
         }
         let words = rans.finish(&bytes)?;

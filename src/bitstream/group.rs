@@ -1,5 +1,7 @@
 //! One group of channels to bytes and back: a check sum, then what its coder makes.
 
+use serde::Deserialize;
+
 use super::bytes::Cursor;
 use super::dense::{Dense, Group};
 use super::fast::Fast;
@@ -7,7 +9,8 @@ use crate::codec::Bundle;
 use crate::error::Result;
 
 /// How groups are coded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Coder {
     /// A table for each channel: quick.
     Fast,

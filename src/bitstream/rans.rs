@@ -73,12 +73,23 @@ impl Slots {
         }
         slots
     }
+}
 
-    /// The token of a slot, by comparing it with all bounds: no table of slots to miss in.
+/// How the token of a slot is found: by comparing it with all bounds, which leaves no table of slots
+/// to miss in.
+pub(super) trait Find {
+    /// The token of a slot.
+    fn find(bounds: &[i16; LANES], slot: i16) -> usize;
+}
+
+/// With what every machine has.
+pub(super) struct Plain;
+
+impl Find for Plain {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn find(&self, slot: i16) -> usize {
+    fn find(bounds: &[i16; LANES], slot: i16) -> usize {
         use std::arch::x86_64::{
             __m128i, _mm_cmpgt_epi16, _mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16,
             _mm_set1_epi16,
@@ -86,7 +97,7 @@ impl Slots {
         // SAFETY: every x86-64 has SSE2; 64 bytes are read of as many.
         let mask = unsafe {
             let slot = _mm_set1_epi16(slot);
-            let at = self.bounds.as_ptr().cast::<__m128i>();
+            let at = bounds.as_ptr().cast::<__m128i>();
             let above = |k| _mm_cmpgt_epi16(slot, _mm_loadu_si128(at.add(k)));
             let low = _mm_movemask_epi8(_mm_packs_epi16(above(0), above(1)));
             let high = _mm_movemask_epi8(_mm_packs_epi16(above(2), above(3)));
@@ -96,15 +107,50 @@ impl Slots {
         (!mask).trailing_zeros() as usize % LANES
     }
 
-    /// The token of a slot, by comparing it with all bounds: no table of slots to miss in.
     #[cfg(not(target_arch = "x86_64"))]
     #[inline(always)]
-    fn find(&self, slot: i16) -> usize {
+    fn find(bounds: &[i16; LANES], slot: i16) -> usize {
         let mut token = 0u16;
-        for &bound in &self.bounds {
+        for &bound in bounds {
             token += u16::from(slot > bound);
         }
         usize::from(token) % LANES
+    }
+}
+
+/// With AVX-512: all bounds in one register.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct Avx512;
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512 {
+    /// Whether this machine has it, and what comes with it.
+    pub fn is_here() -> bool {
+        is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
+    }
+
+    #[target_feature(enable = "avx512bw,popcnt")]
+    #[inline]
+    fn count(bounds: &[i16; LANES], slot: i16) -> u32 {
+        use std::arch::x86_64::{_mm512_cmpgt_epi16_mask, _mm512_loadu_epi16, _mm512_set1_epi16};
+        // SAFETY: 64 bytes are read of as many.
+        #[allow(unsafe_code)]
+        let bounds = unsafe { _mm512_loadu_epi16(bounds.as_ptr()) };
+        _mm512_cmpgt_epi16_mask(_mm512_set1_epi16(slot), bounds).count_ones()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Find for Avx512 {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn find(bounds: &[i16; LANES], slot: i16) -> usize {
+        // SAFETY: whoever chooses this kind has asked `is_here`.
+        let count = unsafe { Self::count(bounds, slot) };
+        count as usize % LANES
     }
 }
 
@@ -164,10 +210,10 @@ impl<'a> Decoder<'a> {
 
     /// The next token. Words that are missing are zeros; [`Self::finish`] refuses them.
     #[inline(always)]
-    pub fn get(&mut self, state: usize, table: &Slots) -> usize {
+    pub fn get<F: Find>(&mut self, state: usize, table: &Slots) -> usize {
         let x = self.states[state];
         let slot = x as u16 & ((1u32 << PRECISION_BITS) - 1) as u16;
-        let token = table.find(slot as i16);
+        let token = F::find(&table.bounds, slot as i16);
         let (f, start) = table.spans[token];
         // Cannot overflow: x >> 15 is below 2^17 and the frequency below 2^15.
         let x = u32::from(f) * (x >> PRECISION_BITS) + u32::from(slot) - u32::from(start);
@@ -193,5 +239,43 @@ impl<'a> Decoder<'a> {
             return Err(bytes.error("entropy coder ends in the wrong state"));
         }
         Ok(2 * self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frequencies that add up to the whole, some of them 1.
+    fn frequencies(seed: u32) -> [u16; ALPHABET] {
+        let mut left = 1u32 << PRECISION_BITS;
+        let mut state = seed;
+        std::array::from_fn(|k| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let others = (ALPHABET - 1 - k) as u32;
+            let f = match others {
+                0 => left,
+                _ if state & 1 << 20 != 0 => 1,
+                _ => 1 + (state >> 8) % (left - others).div_ceil(2),
+            };
+            left -= f;
+            f as u16
+        })
+    }
+
+    #[test]
+    fn tokens_are_found_by_every_way() {
+        for seed in 0..50 {
+            let f = frequencies(seed);
+            let slots = Slots::new(&f);
+            let tokens = f.iter().enumerate().flat_map(|(t, &n)| std::iter::repeat_n(t, n.into()));
+            for (slot, token) in tokens.enumerate() {
+                assert_eq!(Plain::find(&slots.bounds, slot as i16), token, "{seed} {slot}");
+                #[cfg(target_arch = "x86_64")]
+                if Avx512::is_here() {
+                    assert_eq!(Avx512::find(&slots.bounds, slot as i16), token, "{seed} {slot}");
+                }
+            }
+        }
     }
 }

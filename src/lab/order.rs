@@ -343,11 +343,7 @@ impl Trial {
     /// # Errors
     /// `Shape` if the bundle is not the one that encoded.
     pub fn psnr_db(&self, bundle: &Arc<Bundle>, kept: &[usize]) -> Result<f64> {
-        let cells = self.latent.cells();
-        let mut latent = Latent { values: vec![0; self.latent.values.len()], ..self.head() };
-        for &c in kept.iter().filter(|c| **c < self.latent.channels) {
-            latent.values[c * cells..][..cells].copy_from_slice(self.latent.channel(c));
-        }
+        let latent = self.keeping(kept);
         let back =
             Decoder::new(bundle.clone(), latent.channels).push(&latent, self.frame.layout)?;
         if self.frame.is_audio() {
@@ -356,11 +352,14 @@ impl Trial {
         image::psnr_db(&self.frame, &back)
     }
 
-    /// Everything of the latent but its values.
-    fn head(&self) -> Latent {
-        let l = &self.latent;
-        let (grid, extent) = (l.grid.clone(), l.extent.clone());
-        Latent { grid, extent, values: Vec::new(), ..*l }
+    /// The latent with some of its channels, the others being 0.
+    pub fn keeping(&self, kept: &[usize]) -> Latent {
+        let (l, cells) = (&self.latent, self.latent.cells());
+        let mut values = vec![0; l.values.len()];
+        for &c in kept.iter().filter(|c| **c < l.channels) {
+            values[c * cells..][..cells].copy_from_slice(l.channel(c));
+        }
+        Latent { grid: l.grid.clone(), extent: l.extent.clone(), values, ..*l }
     }
 
     /// Rise of the mean squared error when a channel is left out of all, for each.

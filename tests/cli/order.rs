@@ -153,3 +153,35 @@ fn orders_are_compared_as_eval_measures() {
     good(&table);
     assert!(String::from_utf8(table.stdout).unwrap().contains("Spearman"));
 }
+
+#[cfg(feature = "onnx")]
+#[test]
+fn orders_are_judged_by_a_head_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    for (label, seed) in [("glass", 1), ("paper", 2), ("no-such-thing", 3)] {
+        std::fs::create_dir(dir.join(label)).unwrap();
+        let png = encode_png(&picture(96, 128, seed)).unwrap();
+        std::fs::write(dir.join(label).join("a.png"), png).unwrap();
+    }
+    let args = ["eval", "glass", "paper", "no-such-thing", "--orders", "--head", "waste"];
+    let out = tamis(dir, &[&args[..], &["--codec", "rgb", "--json", "-o", "x.svg"]].concat());
+    assert_eq!(code(&out), 3, "{}", words(&out));
+    assert!(words(&out).contains("is a label of waste: cardboard"), "{}", words(&out));
+    let lines = json(&out);
+    let orders: Vec<&serde_json::Value> = lines.iter().filter(|l| l["order"].is_string()).collect();
+    assert!(orders.iter().any(|o| o["order"] == "task"));
+    let right = |o: &serde_json::Value| {
+        let points = o["points"].as_array().unwrap();
+        points.iter().map(|p| p["right_percent"].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    // All channels are all channels, in whatever order; and two files give halves.
+    let whole = *right(orders[0]).last().unwrap();
+    for order in &orders {
+        assert_eq!(*right(order).last().unwrap(), whole, "{order}");
+        assert!(order["draws"] != 1 || right(order).iter().all(|r| r % 50.0 == 0.0), "{order}");
+    }
+    assert_eq!(std::fs::read_to_string(dir.join("x.svg")).unwrap().matches("% right").count(), 2);
+    let args = ["eval", "glass", "--head", "waste"];
+    assert_eq!(code(&tamis(dir, &args)), 2);
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, RawConfig, SinkConfig, SourceConfig, StageConfig};
+use super::{CodecConfig, Config, RawConfig, SinkConfig, SourceConfig, StageConfig};
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::media::RawPixels;
@@ -15,7 +15,7 @@ const SECONDS_LIMIT: f64 = 1e7;
 
 /// Checks a config, and that its bundle and head exist and fit.
 pub(super) fn check(config: &Config) -> Result<()> {
-    Quality::new(config.codec.quality).map_err(|e| Error::config("codec.quality", e))?;
+    check_codec(&config.codec)?;
     check_source(&config.source)?;
     for stage in &config.stage {
         match *stage {
@@ -43,6 +43,30 @@ pub(super) fn check(config: &Config) -> Result<()> {
         find_head(&infer.head)?.check(&bundle)?;
     }
     Ok(())
+}
+
+/// One size to aim at, and one that can be.
+fn check_codec(codec: &CodecConfig) -> Result<()> {
+    if let Some(quality) = codec.quality {
+        Quality::new(quality).map_err(|e| Error::config("codec.quality", e))?;
+    }
+    let sizes = [("codec.bpp", codec.bpp), ("codec.bitrate", codec.bitrate)];
+    for (at, size) in sizes.into_iter().filter_map(|(at, size)| Some((at, size?))) {
+        if !(size > 0.0 && size <= 1e9) {
+            return Err(Error::config(
+                at,
+                format!("{size}; a number above 0, at most 1e9, is needed"),
+            ));
+        }
+    }
+    let given = [codec.quality.is_some(), codec.bpp.is_some(), codec.bitrate.is_some()];
+    if given.iter().filter(|&&g| g).count() > 1 {
+        return Err(Error::config("codec", "quality, bpp and bitrate exclude each other"));
+    }
+    match codec.keys {
+        0 => Err(Error::config("codec.keys", "0; 1 lets every picture stand alone")),
+        _ => Ok(()),
+    }
 }
 
 fn check_source(source: &SourceConfig) -> Result<()> {

@@ -11,10 +11,12 @@ use serde::Deserialize;
 
 use super::line::{Pipeline, Sink, Source, Stage};
 use super::media::{RawDepth, RawPixels, WavDepth};
+use super::rate::Bucket;
 use super::sinks::{Container, Frames, JsonLines, Picture};
 use super::sources::synthetic::{Scene, Tone};
 use super::sources::{Files, Raw, Reading, SceneSource, ToneSource, find_files};
-use super::stages::{Crop, Decode, Encode, Every, Infer, Pack, Resize};
+use super::stages::{Crop, Decode, Encode, Every, Infer, KEYS, Pack, Rated, Resize, Target};
+use crate::bitstream::Coder;
 use crate::codec::{Quality, read_file};
 use crate::error::{Error, Result};
 use crate::runtime::{find_bundle, find_head};
@@ -155,11 +157,28 @@ pub enum StageConfig {
 pub struct CodecConfig {
     /// Bundle: name or path.
     pub bundle: String,
-    /// 1 to 100.
-    #[serde(default = "default_quality")]
-    pub quality: u8,
+    /// 1 to 100; 75 if neither this nor `bpp` nor `bitrate` is given.
+    pub quality: Option<u8>,
+    /// Bits for each pixel, or for each value of a sound, instead of a quality.
+    pub bpp: Option<f64>,
+    /// Kilobits a second, as the stream plays, instead of a quality.
+    pub bitrate: Option<f64>,
     /// Channels kept: the end of one of the bundle's groups.
     pub channels: Option<usize>,
+    /// `dense` or `fast`.
+    #[serde(default)]
+    pub coder: Coder,
+    /// Pictures of a stream from one that stands alone to the next.
+    #[serde(default = "default_keys")]
+    pub keys: u64,
+}
+
+impl CodecConfig {
+    /// The size to aim at, if there is one.
+    fn target(&self) -> Option<Target> {
+        let rate = |kilobits: f64| Target::Rate(Bucket::new(1000.0 * kilobits));
+        self.bpp.map(Target::Density).or(self.bitrate.map(rate))
+    }
 }
 
 /// A model that reads the latents.
@@ -215,8 +234,8 @@ fn default_channels() -> usize {
     2
 }
 
-fn default_quality() -> u8 {
-    75
+fn default_keys() -> u64 {
+    KEYS
 }
 
 impl Config {
@@ -260,7 +279,6 @@ impl Config {
     pub fn build(&self) -> Result<Pipeline> {
         let bundle = Arc::new(find_bundle(&self.codec.bundle)?);
         let channels = self.codec.channels.unwrap_or(bundle.channels());
-        let quality = Quality::new(self.codec.quality)?;
         let mut stages: Vec<Box<dyn Stage>> = Vec::new();
         for stage in &self.stage {
             stages.push(match *stage {
@@ -271,8 +289,17 @@ impl Config {
                 StageConfig::Every { n } => Box::new(Every::new(n)?),
             });
         }
-        stages.push(Box::new(Encode::new(bundle.clone(), channels, quality)?));
-        stages.push(Box::new(Pack::new(bundle.clone())));
+        let pack = Pack::new(bundle.clone()).coder(self.codec.coder).keys(self.codec.keys);
+        match self.codec.target() {
+            Some(target) => {
+                stages.push(Box::new(Rated::new(bundle.clone(), channels, pack, target)?));
+            }
+            None => {
+                let quality = self.codec.quality.map_or(Ok(Quality::DEFAULT), Quality::new)?;
+                stages.push(Box::new(Encode::new(bundle.clone(), channels, quality)?));
+                stages.push(Box::new(pack));
+            }
+        }
         let mut card = None;
         if let Some(infer) = &self.infer {
             let head = find_head(&infer.head)?;
