@@ -6,6 +6,7 @@ use clap::builder::TypedValueParser;
 use clap::{Parser, Subcommand};
 
 use crate::lab::order::By;
+use crate::pipeline::media::FPS;
 
 /// A fine sieve for camera and microphone streams: pictures and sounds become small,
 /// importance-ordered latents that may be cut anywhere, and models run on the latents.
@@ -73,6 +74,9 @@ pub struct Input {
     /// Inputs are bare 8-bit frames: WIDTHxHEIGHT:rgb24, or gray8, nv12, yuyv422 (BT.601)
     #[arg(long, value_name = "FORMAT", conflicts_with = "raw_audio")]
     pub raw_video: Option<String>,
+    /// Pictures a second of bare frames and of picture files, which have no times [default: all at time 0]
+    #[arg(long, value_name = "RATE", value_parser = fps)]
+    pub fps: Option<f64>,
     /// Inputs are bare samples: RATE:CHANNELS:s16le or RATE:CHANNELS:f32le
     #[arg(long, value_name = "FORMAT")]
     pub raw_audio: Option<String>,
@@ -406,6 +410,14 @@ fn by(typed: &str) -> Result<By, String> {
         let names: Vec<&str> = By::ALL.iter().map(|by| by.name()).collect();
         format!("not one of {}", names.join(", "))
     })
+}
+
+/// A rate of frames.
+fn fps(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(x) if FPS.contains(&x) => Ok(x),
+        _ => Err(format!("needed {} to {}", FPS.start(), FPS.end())),
+    }
 }
 
 /// A number above zero.

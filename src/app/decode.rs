@@ -17,10 +17,10 @@ use crate::bitstream::{Limits, StreamHeader};
 use crate::codec::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::media::WavDepth;
-use crate::pipeline::sinks::{Frames, Picture};
+use crate::pipeline::sinks::{Frames, Names, Picture};
 use crate::pipeline::sources::Files;
 use crate::pipeline::sources::find_files;
-use crate::pipeline::stages::{Decode, Unpack};
+use crate::pipeline::stages::{Decode, Gaps, Unpack};
 use crate::pipeline::{Parts, Pipeline, Report, Sink, Stage};
 use crate::runtime::{find_bundle, find_codec};
 
@@ -33,6 +33,17 @@ pub struct Place {
     pub path: PathBuf,
     /// Whether a folder was typed.
     pub folder: bool,
+    /// Names given to all outputs.
+    pub names: Names,
+}
+
+impl Place {
+    /// The folder and the beginning of the names in it, if a folder was typed.
+    pub fn in_folder(&self) -> Option<(PathBuf, String)> {
+        let folder = self.path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let stem = self.path.file_name().map(|n| n.to_string_lossy().into_owned());
+        self.folder.then(|| (folder, stem.unwrap_or_default()))
+    }
 }
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
@@ -46,12 +57,12 @@ pub fn frames(place: &Place, picture: Picture, depth: WavDepth) -> Frames {
     if place.path.as_os_str() == "-" {
         return Frames::stdout(depth);
     }
-    if !place.folder {
-        return Frames::file(&place.path, depth);
+    match place.in_folder() {
+        Some((folder, stem)) => {
+            Frames::folder(folder, &stem, picture, depth).names(place.names.clone())
+        }
+        None => Frames::file(&place.path, depth),
     }
-    let folder = place.path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let stem = place.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    Frames::folder(folder, &stem, picture, depth)
 }
 
 /// Unpacks every input into the sink that `sink` makes for it, decoded if the sink needs frames.
@@ -73,10 +84,12 @@ pub fn each(
         let reason = format!("{} inputs need a folder, as in `-o out/`", found.len());
         return Err(Error::config("--output", reason).into());
     }
-    if !folder {
-        files::spare_inputs(&found, &typed.output)?;
+    match folder {
+        true => files::spare_inputs_in(&found, &typed.output)?,
+        false => files::spare_inputs(&found, &typed.output)?,
     }
     let outputs = files::outputs(&found);
+    let names = Names::default();
     let stop = stop_flag();
     let bar = files::progress(found.len() as u64, what);
     let results: Vec<Option<Result<Report>>> = found
@@ -87,7 +100,8 @@ pub fn each(
                 return None;
             }
             let path = if folder { typed.output.join(name) } else { typed.output.clone() };
-            let done = unpack(typed, &input.path, &Place { path, folder }, &sink, &stop);
+            let place = Place { path, folder, names: names.clone() };
+            let done = unpack(typed, &input.path, &place, &sink, &stop);
             bar.inc(1);
             Some(done)
         })
@@ -110,7 +124,7 @@ pub fn each(
                 }
                 if typed.json {
                     let line = json!({
-                        "path": input.path, "frames": report.delivered, "lost": report.lost_count(),
+                        "path": input.path.display().to_string(), "frames": report.delivered, "lost": report.lost_count(),
                         "warnings": report.warnings,
                     });
                     // Data may go to stdout; then the report goes to stderr.
@@ -131,7 +145,9 @@ pub fn each(
             all = Outcome::WithLosses;
             say_once(&error);
             if typed.json {
-                print_line(json!({ "path": input.path, "error": error.to_string() }))?;
+                print_line(
+                    json!({ "path": input.path.display().to_string(), "error": error.to_string() }),
+                )?;
             }
         }
     }
@@ -155,7 +171,7 @@ fn unpack(
             let reason = format!("{n}; the bundle has {}", bundle.groups.len());
             Error::config("--groups", reason)
         })?,
-        None => typed.channels.unwrap_or(bundle.channels()),
+        None => checked_channels(typed.channels, &bundle)?,
     };
     if place.path.as_os_str() != "-" {
         files::make_folder_of(&place.path)?;
@@ -166,10 +182,28 @@ fn unpack(
         let unpack = Unpack::new(bundle.clone(), Limits::default()).keeping(Some(channels));
         stages.push(Box::new(unpack));
     }
+    if sink.needs() == Parts::LATENT {
+        stages.push(Box::new(Gaps::default()));
+    }
     if sink.needs() == Parts::FRAME {
         stages.push(Box::new(Decode::new(bundle, channels)));
     }
     Pipeline::new(Box::new(source), stages, vec![sink], BATCH)?.run(stop, |_, item| tell(item))
+}
+
+/// The channels asked for, or all there are.
+///
+/// # Errors
+/// `Config` if the bundle has none or not as many.
+pub fn checked_channels(asked: Option<usize>, bundle: &Bundle) -> Result<usize> {
+    match asked {
+        Some(n) if !(1..=bundle.channels()).contains(&n) => {
+            let reason = format!("{n}; 1 to {} is possible", bundle.channels());
+            Err(Error::config("--channels", reason))
+        }
+        Some(n) => Ok(n),
+        None => Ok(bundle.channels()),
+    }
 }
 
 /// The bundle for a stream: the one asked for, else the one its header names.

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::args::Encode as Typed;
 use super::codecs::Codecs;
 use super::files;
-use super::output::Output;
 use super::{
     Outcome, nothing_came_through, outcome, print_aside, print_line, say, say_once, stop_flag,
     tell, unread,
@@ -21,6 +20,7 @@ use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::rate::Bucket;
 use crate::pipeline::sinks::Container;
+use crate::pipeline::sinks::Output;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::{Files, Found, Reading};
 use crate::pipeline::stages::{Encode, Pack, Rated, Target};
@@ -110,7 +110,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             Some(Err(e)) => {
                 all = Outcome::WithLosses;
                 if typed.json {
-                    print_line(json!({ "path": input.path, "error": e.to_string() }))?;
+                    print_line(
+                        json!({ "path": input.path.display().to_string(), "error": e.to_string() }),
+                    )?;
                 }
             }
         }
@@ -245,7 +247,7 @@ impl Coded {
     fn json(&self, output: &Path) -> Value {
         let unit = if self.rate() > 0 { "bits_per_sample" } else { "bpp" };
         let mut fields = json!({
-            "path": self.first_input, "output": output, "bundle": self.bundle, "codec": self.codec,
+            "path": self.first_input.display().to_string(), "output": output.display().to_string(), "bundle": self.bundle, "codec": self.codec,
             "quality": self.quality, "frames": self.report.delivered,
             "lost": self.report.lost_count(), "bytes": self.bytes, unit: self.bits(),
             "seconds": self.seconds,

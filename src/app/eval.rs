@@ -41,7 +41,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 outcome = Outcome::WithLosses;
                 bar.suspend(|| super::say(&e));
                 if typed.json {
-                    print_line(json!({ "path": path, "error": e.to_string() }))?;
+                    print_line(
+                        json!({ "path": path.display().to_string(), "error": e.to_string() }),
+                    )?;
                 }
             }
         }

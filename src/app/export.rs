@@ -1,17 +1,15 @@
 //! `tamis export`: `.tamis` to what other programs read.
 
-use std::fs::File;
 use std::io::BufWriter;
 
 use super::Outcome;
 use super::args::Export as Typed;
 use super::decode::{Place, each, frames};
-use super::files::with_ending;
 use crate::bitstream::StreamHeader;
 use crate::error::{Error, Result};
 use crate::pipeline::Sink;
 use crate::pipeline::media::WavDepth;
-use crate::pipeline::sinks::{Mcap, Messages, Npy, Picture};
+use crate::pipeline::sinks::{Mcap, Messages, Npy, Output, Picture};
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let depth = if typed.float { WavDepth::F32 } else { WavDepth::I16 };
@@ -24,10 +22,11 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     each(&typed.unpacking, "exporting", |place, bundle, header| {
         if typed.npy {
             let (bundle, integers) = (bundle.clone(), typed.integers);
-            return Ok(Box::new(match place.folder {
-                true => Npy::stem(bundle, &place.path, integers),
-                false => Npy::file(bundle, &place.path, integers),
-            }));
+            let Some((folder, stem)) = place.in_folder() else {
+                return Ok(Box::new(Npy::file(bundle, &place.path, integers)));
+            };
+            let names = place.names.clone();
+            return Ok(Box::new(Npy::folder(bundle, folder, &stem, names, integers)));
         }
         if typed.mcap {
             return mcap(place, messages);
@@ -41,9 +40,12 @@ fn mcap(place: &Place, messages: Messages) -> Result<Box<dyn Sink>> {
     if place.path.as_os_str() == "-" {
         return Ok(Box::new(Mcap::new(std::io::stdout(), "stdout", messages)?));
     }
-    let path = if place.folder { with_ending(&place.path, "mcap") } else { place.path.clone() };
-    let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
-    Ok(Box::new(Mcap::new(BufWriter::new(file), path, messages)?))
+    let path = match place.in_folder() {
+        Some((folder, stem)) => place.names.unused(&folder, &stem, "mcap"),
+        None => place.path.clone(),
+    };
+    let (output, file) = Output::create(&path)?;
+    Ok(Box::new(Mcap::new(BufWriter::new(file), path, messages)?.becoming(output)))
 }
 
 /// Refuses sounds as PNG and pictures as WAV.

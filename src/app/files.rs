@@ -9,6 +9,8 @@ use super::args::Input;
 use crate::codec::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::media::{RATE_LIMIT, RawDepth, RawPixels};
+use crate::pipeline::sinks::PART;
+pub use crate::pipeline::sinks::{make_folder_of, with_ending};
 use crate::pipeline::sources::{Found, Raw, Reading};
 
 /// Whether an output that was typed means a folder.
@@ -45,39 +47,65 @@ pub fn outputs(found: &[Found]) -> Vec<PathBuf> {
 /// # Errors
 /// `Config`, naming the file.
 pub fn spare_inputs(found: &[Found], output: &Path) -> Result<()> {
-    let Ok(target) = output.canonicalize() else { return Ok(()) };
-    match found.iter().any(|f| f.path.canonicalize().is_ok_and(|p| p == target)) {
-        true => {
-            let reason = format!("{} is also an input; name another file", output.display());
+    // What is written has another name until it is whole.
+    for written in [output.to_path_buf(), with_ending(output, PART)] {
+        if found.iter().any(|f| is_same(&f.path, &written)) {
+            let reason = format!(
+                "writing {} would overwrite the input {}; name another file",
+                output.display(),
+                written.display()
+            );
+            return Err(Error::config("--output", reason));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an output folder with inputs in it that have endings as outputs have.
+///
+/// # Errors
+/// `Config`, naming the file.
+pub fn spare_inputs_in(found: &[Found], folder: &Path) -> Result<()> {
+    let Ok(folder) = folder.canonicalize() else { return Ok(()) };
+    let written = |path: &Path| {
+        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        ending.is_some_and(|e| ["png", "ppm", "pgm", "wav", "npy", "mcap"].contains(&e.as_str()))
+    };
+    let within = |f: &&Found| {
+        written(&f.path) && f.path.canonicalize().is_ok_and(|p| p.starts_with(&folder))
+    };
+    match found.iter().find(within) {
+        Some(f) => {
+            let reason = format!(
+                "the input {} lies in it and might be overwritten; name another folder",
+                f.path.display()
+            );
             Err(Error::config("--output", reason))
         }
-        false => Ok(()),
+        None => Ok(()),
     }
 }
 
-/// Path with `ending` behind whatever its name is.
-pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    PathBuf::from(format!("{}.{ending}", path.display()))
-}
-
-/// Makes the folder that a file will stand in.
-///
-/// # Errors
-/// `Io` if it cannot be made.
-pub fn make_folder_of(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => {
-            std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
-        }
-        _ => Ok(()),
+/// Whether two paths lead to one file, by whatever links.
+fn is_same(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let id = |p: &Path| std::fs::metadata(p).map(|m| (m.dev(), m.ino()));
+        matches!((id(a), id(b)), (Ok(a), Ok(b)) if a == b)
+    }
+    #[cfg(not(unix))]
+    {
+        matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
     }
 }
 
 /// Writes the two files of a bundle into a folder, which is made, and returns the size of its weights.
 ///
 /// # Errors
-/// `Io` if they cannot be written.
+/// `Io` if they cannot be written, `Config` if another bundle is there: its recordings need it.
 pub fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<usize> {
+    spare_bundle(folder, bundle)?;
     let (manifest, weights) = bundle.to_files()?;
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     for (file, bytes) in
@@ -89,12 +117,33 @@ pub fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<usize> {
     Ok(weights.len())
 }
 
+/// Refuses a folder that holds another bundle than this one.
+///
+/// # Errors
+/// `Config`, naming both.
+pub fn spare_bundle(folder: &Path, bundle: &Bundle) -> Result<()> {
+    let ids = |b: &Bundle| (b.codec_id(), b.tables_id());
+    match Bundle::open(folder) {
+        Ok(there) if ids(&there) != ids(bundle) => {
+            let reason = format!(
+                "{} holds the bundle {} (codec {}), without which its recordings cannot be read; \
+                 name another folder, or remove it first",
+                folder.display(),
+                there.card.name,
+                there.codec_id()
+            );
+            Err(Error::config("--output", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How inputs are read, from what was typed.
 ///
 /// # Errors
 /// `Config` if a raw format cannot be read.
 pub fn reading(typed: &Input) -> Result<Reading> {
-    let mut reading = Reading { rate: typed.resample, ..Reading::default() };
+    let mut reading = Reading { rate: typed.resample, fps: typed.fps, ..Reading::default() };
     if let Some(format) = &typed.raw_video {
         reading.raw = Some(raw_video(format).ok_or_else(|| {
             let reason = format!(

@@ -34,6 +34,12 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         Some(name) => codecs::asked(name)?,
         None => find_codec(card.codec, &card.bundle)?,
     });
+    if let Some(n) = typed.channels
+        && !bundle.groups.contains(&n)
+    {
+        let reason = format!("{n}; one of {:?} is needed, ends of the groups", bundle.groups);
+        return Err(Error::config("--channels", reason).into());
+    }
     let quality = Quality::new(typed.quality)?;
     let (low, high) = card.quality;
     if quality < low || quality > high {

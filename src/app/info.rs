@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde_json::json;
@@ -73,7 +73,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 outcome = Outcome::WithLosses;
                 say(&e);
                 if typed.json {
-                    print_line(json!({ "path": path, "error": e.to_string() }))?;
+                    print_line(json!({ "path": name, "error": e.to_string() }))?;
                 }
             }
         }
@@ -94,7 +94,18 @@ fn count(path: &Path, name: &str, window: Option<f64>) -> Result<(Counts, bool)>
     let mut counts = Counts { windows, ..Counts::default() };
     let mut chunk = vec![0; 1 << 16];
     loop {
-        let n = input.read(&mut chunk).map_err(|e| Error::io(path, e))?;
+        let n = match input.read(&mut chunk) {
+            Ok(n) => n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            // What was read is told with what ended it.
+            Err(e) if e.kind() == ErrorKind::InvalidData && counts.packets > 0 => {
+                counts.lost += 1;
+                counts.damage.push(e.to_string());
+                return Ok((counts, false));
+            }
+            Err(e) if e.kind() == ErrorKind::InvalidData => return Err(Error::input(name, e)),
+            Err(e) => return Err(Error::io(path, e)),
+        };
         counts.bytes += n as u64;
         if n == 0 {
             reader.finish()
@@ -252,7 +263,7 @@ impl Counts {
                 let bar = "#".repeat((BAR * w.bytes as f64 / most).ceil() as usize);
                 let (from, rate) = (*n as f64 * seconds, kilobits(w.bytes, *seconds));
                 let packets = w.packets;
-                print_line(format!("{from:>8} s {packets:>6} packets {rate:>9.1} kbit/s {bar}"))?;
+                print_line(format!("{from:>8.2} s {packets:>6} packets {rate:>9.1} kbit/s {bar}"))?;
             }
         }
         if missing > 0 {

@@ -18,7 +18,6 @@ mod fit;
 mod infer;
 mod info;
 mod order;
-mod output;
 mod recover;
 mod replay;
 mod run;

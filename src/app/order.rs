@@ -15,7 +15,7 @@ use crate::pipeline::sources::find_files;
 use crate::runtime::find_bundle;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
-    let bundle = find_bundle(&typed.bundle)?;
+    let bundle = find_bundle(&typed.bundle).map_err(|e| Error::input(&typed.bundle, e))?;
     let scores = Scores::new(&bundle);
     let orders: Vec<(By, Order)> = By::ALL.iter().map(|&by| (by, scores.order(by))).collect();
     let mut report = json!({
@@ -60,7 +60,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let ordered = Bundle::new(Parts { card, ..Parts::clone(&ordered) })?;
     files::write_bundle(output, &ordered)?;
     report["output"] = json!({
-        "bundle": output, "by": by.name(), "codec": ordered.codec_id().to_string(),
+        "bundle": output.display().to_string(), "by": by.name(), "codec": ordered.codec_id().to_string(),
         "tables": ordered.tables_id().to_string(), "refitted": !typed.refit.is_empty(),
     });
     if typed.json {

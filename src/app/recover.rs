@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::args::Recover as Typed;
 use super::files;
-use super::output::Output;
 use super::{Outcome, print_aside, print_line, say};
 use crate::bitstream::{Limits, Salvage, Salvaged};
 use crate::error::{Error, Result};
+use crate::pipeline::sinks::Output;
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 16;
@@ -90,7 +90,7 @@ fn fields(typed: &Typed, found: &Salvaged) -> Value {
         .map(|d| json!({ "offset": d.offset, "bytes": d.bytes, "reason": d.reason }))
         .collect();
     json!({
-        "path": typed.input, "output": typed.output, "packets": found.packets, "cut": found.cut,
+        "path": typed.input.display().to_string(), "output": typed.output.display().to_string(), "packets": found.packets, "cut": found.cut,
         "headless": found.headless, "skipped_bytes": found.skipped(), "damage": damage,
         "incomplete": !found.complete, "lost": found.has_losses(),
     })

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::args::Replay as Typed;
-use super::output::Output;
 use super::{
     Outcome, files, nothing_came_through, outcome, print_aside, print_line, stop_flag, tell,
 };
 use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::pipeline::sinks::Container;
+use crate::pipeline::sinks::Output;
 use crate::pipeline::sources::{Files, Paced, find_files};
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
@@ -30,11 +30,15 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let sink = Container::new(out, &typed.output);
     // One packet at a time: none waits for another.
     let line = Pipeline::new(Box::new(source), Vec::new(), vec![Box::new(sink)], 1)?;
-    let report = line.run(&stop, |_, item| tell(item))?;
-    place.keep()?;
+    let report = line.run(&stop, |_, item| tell(item)).inspect_err(|_| place.discard_empty())?;
+    match report.delivered {
+        // Nothing is better than a recording of nothing.
+        0 => place.discard_empty(),
+        _ => place.keep()?,
+    }
     let line = match typed.json {
         true => json!({
-            "output": typed.output, "packets": report.delivered, "lost": report.lost_count(),
+            "output": typed.output.display().to_string(), "packets": report.delivered, "lost": report.lost_count(),
             "bytes": report.packet_bytes, "speed": typed.speed,
         })
         .to_string(),

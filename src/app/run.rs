@@ -27,7 +27,9 @@ pub fn check(typed: &Check) -> anyhow::Result<Outcome> {
     let config = Config::open(&typed.config)?;
     let path = typed.config.display();
     if typed.json {
-        print_line(json!({ "path": typed.config, "ok": true, "bundle": config.codec.bundle }))?;
+        print_line(
+            json!({ "path": typed.config.display().to_string(), "ok": true, "bundle": config.codec.bundle }),
+        )?;
     } else {
         print_line(format!("{path}: good; a line of {} sinks", config.sink.len()))?;
     }

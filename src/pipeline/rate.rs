@@ -26,6 +26,11 @@ impl Bucket {
         (share - self.level * time.as_secs_f64() / PAYBACK).max(0.1 * share)
     }
 
+    /// Bits a second that run out.
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
     /// Bits that were saved and may still be spent.
     pub fn saved(&self) -> f64 {
         (-self.level).max(0.0)

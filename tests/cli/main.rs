@@ -9,6 +9,7 @@ mod export;
 mod mishaps;
 mod order;
 mod rate;
+mod spared;
 
 use std::io::Write;
 use std::path::Path;

@@ -75,7 +75,7 @@ fn what_cannot_be_ordered_is_refused() {
     std::fs::write(dir.join("p.png"), encode_png(&picture(9, 9, 1)).unwrap()).unwrap();
     good(&tamis(dir, &["order", "mono", "-o", "mine"]));
     let cases: [(i32, &[&str]); 7] = [
-        (1, &["order", "no-such"]),
+        (65, &["order", "no-such"]),
         (2, &["order", "rgb", "--by", "taste"]),
         (2, &["order", "rgb", "--refit", "p.png"]),
         (2, &["order", "./mine", "-o", "mine"]),

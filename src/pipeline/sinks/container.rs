@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::bitstream::{Packet, PacketWriter, StreamHeader};
 use crate::error::{Error, Result};
@@ -11,6 +12,8 @@ use crate::pipeline::line::Sink;
 
 /// Packets between two repetitions of the headers, so that a stream joined late can be read.
 const REPEAT: u64 = 256;
+/// Clocks that differ less are one clock.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 /// The records of a recording, in the order in which they are written.
 #[derive(Default)]
@@ -27,10 +30,7 @@ impl Records {
         let mut bytes = Vec::new();
         let stream = header.stream;
         // A stream's first header holds; a later frame of another layout needs a new one.
-        let known = self.headers.get(&stream).is_some_and(|h| {
-            (h.layout, h.channels, h.codec) == (header.layout, header.channels, header.codec)
-                && (h.tables, &h.groups) == (header.tables, &header.groups)
-        });
+        let known = self.headers.get(&stream).is_some_and(|h| says_the_same(h, header));
         if !known {
             bytes.extend(self.writer.header(header));
             self.headers.insert(stream, header.clone());
@@ -53,6 +53,18 @@ impl Records {
         let writer = std::mem::take(self);
         if writer.packets == 0 { Vec::new() } else { writer.writer.finish() }
     }
+}
+
+/// Whether packets of one header can be read with the other, at the same times.
+fn says_the_same(a: &StreamHeader, b: &StreamHeader) -> bool {
+    // Two clocks that are read one after the other are never quite together.
+    let apart = match (a.utc, b.utc) {
+        (Some(a), Some(b)) => a.duration_since(b).or(b.duration_since(a)).unwrap_or_default(),
+        (None, None) => Duration::ZERO,
+        _ => Duration::MAX,
+    };
+    let rest = |h: &StreamHeader| StreamHeader { utc: None, ..h.clone() };
+    apart < TOGETHER && rest(a) == rest(b)
 }
 
 /// Writes packets as they come. What is written can be read at any moment; the footer completes it.

@@ -1,10 +1,11 @@
 //! Pictures and sounds as files.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::names::Names;
+use super::output::{Output, write_whole};
 use crate::codec::{Frame, Layout};
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
@@ -38,8 +39,7 @@ pub struct Frames {
     target: Target,
     picture: Picture,
     depth: WavDepth,
-    /// How often each name was asked for.
-    names: HashMap<String, u64>,
+    names: Names,
     /// The stream whose sounds have no number in their names: 0 or 1.
     plain: Option<u32>,
     /// Sounds being written, the one written last at the end.
@@ -62,7 +62,7 @@ struct Sound {
 }
 
 enum Wav {
-    File(PathBuf, WavWriter<BufWriter<File>>),
+    File(PathBuf, Output, WavWriter<BufWriter<File>>),
     Stdout(WavWriter<std::io::Stdout>),
 }
 
@@ -91,8 +91,14 @@ impl Frames {
     }
 
     fn new(target: Target, picture: Picture, depth: WavDepth) -> Self {
-        let (names, sounds) = (HashMap::new(), Vec::new());
+        let (names, sounds) = (Names::default(), Vec::new());
         Self { target, picture, depth, names, plain: None, sounds, holds: None }
+    }
+
+    /// Gives no file a name that these have given.
+    pub fn names(mut self, names: Names) -> Self {
+        self.names = names;
+        self
     }
 
     /// Path of the item's picture, or of the sound that begins with it; `None` is standard output.
@@ -125,8 +131,7 @@ impl Frames {
                         _ => format!("{stem}-{stream}-{index:06}"),
                     }
                 };
-                let name = unused(&mut self.names, format!("{name}.{ending}"));
-                Some(folder.join(name))
+                Some(self.names.unused(folder, &name, ending))
             }
         };
         self.holds = Some(what);
@@ -141,7 +146,7 @@ impl Frames {
         };
         match self.path(item, ending, Held::Picture)? {
             None => std::io::stdout().write_all(&bytes).map_err(|e| Error::io("stdout", e)),
-            Some(path) => std::fs::write(&path, bytes).map_err(|e| Error::io(path, e)),
+            Some(path) => write_whole(&path, &bytes),
         }
     }
 
@@ -159,7 +164,7 @@ impl Frames {
             }
         };
         let written = match &mut sound.wav {
-            Wav::File(_, wav) => wav.write(frame),
+            Wav::File(_, _, wav) => wav.write(frame),
             Wav::Stdout(wav) => wav.write(frame),
         };
         if item.end {
@@ -175,9 +180,9 @@ impl Frames {
         let wav = match self.path(item, "wav", Held::Sound)? {
             None => Wav::Stdout(WavWriter::new(std::io::stdout(), rate, channels, self.depth)?),
             Some(path) => {
-                let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
-                let out = BufWriter::new(file);
-                Wav::File(path, WavWriter::new(out, rate, channels, self.depth)?)
+                let (output, file) = Output::create(&path)?;
+                let wav = WavWriter::new(BufWriter::new(file), rate, channels, self.depth)?;
+                Wav::File(path, output, wav)
             }
         };
         Ok(Sound { stream: item.stamp.stream, rate, channels, wav })
@@ -187,9 +192,10 @@ impl Frames {
 impl Sound {
     fn close(self) -> Result<()> {
         match self.wav {
-            Wav::File(path, wav) => {
+            Wav::File(path, output, wav) => {
                 let mut out = wav.finish()?;
-                out.flush().map_err(|e| Error::io(path, e))
+                out.flush().map_err(|e| Error::io(path, e))?;
+                output.keep()
             }
             Wav::Stdout(wav) => wav.finish_pipe().map(drop),
         }
@@ -235,19 +241,6 @@ fn check_file(path: &Path, sound: bool, full: bool, name: &str) -> Result<()> {
         return Ok(());
     };
     Err(Error::config("--output", reason))
-}
-
-/// `name`, or if it was used already, one with a number behind it.
-fn unused(names: &mut HashMap<String, u64>, name: String) -> String {
-    let mut chosen = name.clone();
-    while names.contains_key(&chosen) {
-        let n = names.entry(name.clone()).or_default();
-        *n += 1;
-        let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
-        chosen = format!("{stem}-{n}.{ending}");
-    }
-    names.insert(chosen.clone(), 1);
-    chosen
 }
 
 /// The ending of a path in small letters.

@@ -10,6 +10,8 @@ use mcap::write::NoSeek;
 use mcap::{McapError, WriteOptions, Writer};
 
 use super::container::Records;
+use super::output::Output;
+use crate::bitstream::PacketWriter;
 use crate::codec::{Frame, Layout};
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
@@ -60,6 +62,10 @@ pub struct Mcap<W: Write> {
     topics: BTreeMap<String, (u16, u32)>,
     /// Topic and time of the last message.
     last: Option<(String, u64)>,
+    /// Of each sound that has not ended: when it began, and the time steps written.
+    sounds: BTreeMap<u32, (u64, u64)>,
+    /// The file that this becomes once it is whole.
+    output: Option<Output>,
 }
 
 impl<W: Write + Send> Mcap<W> {
@@ -73,8 +79,22 @@ impl<W: Write + Send> Mcap<W> {
         let library = concat!("tamis ", env!("CARGO_PKG_VERSION"));
         let options = WriteOptions::new().profile(profile).library(library).disable_seeking(true);
         let writer = options.create(NoSeek::new(out)).map_err(|e| failed(&path, e))?;
-        let (topics, records) = (BTreeMap::new(), Records::default());
-        Ok(Self { writer: Some(writer), path, messages, records, topics, last: None })
+        Ok(Self {
+            writer: Some(writer),
+            path,
+            messages,
+            records: Records::default(),
+            topics: BTreeMap::new(),
+            last: None,
+            sounds: BTreeMap::new(),
+            output: None,
+        })
+    }
+
+    /// Gives the file its name once it is whole.
+    pub fn becoming(mut self, output: Output) -> Self {
+        self.output = Some(output);
+        self
     }
 
     /// Writes a message to a topic, which `about` describes when it is new.
@@ -104,6 +124,14 @@ impl<W: Write + Send> Mcap<W> {
         let (stream, time) = (item.stamp.stream, nanoseconds(item));
         let mut out = Cdr::new();
         if let Layout::Audio { rate } = frame.layout {
+            // A decoder holds samples back and fills gaps: what counts is what came before.
+            let (began, steps) = *self.sounds.entry(stream).or_insert((time, 0));
+            let passed = u128::from(steps) * 1_000_000_000 / u128::from(rate.max(1));
+            let time = began.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
+            self.sounds.insert(stream, (began, steps + frame.positions() as u64));
+            if item.end {
+                self.sounds.remove(&stream);
+            }
             let mut samples = Vec::new();
             put_samples(frame, WavDepth::I16, &mut samples)?;
             out.time(time).bytes(&samples).text("pcm-s16").word(rate).word(frame.channels as u32);
@@ -143,6 +171,9 @@ impl<W: Write + Send> Sink for Mcap<W> {
             ("bundle", header.bundle.clone()),
             ("codec", header.codec.to_string()),
             ("device", header.device.clone()),
+            ("stream", header.stream.to_string()),
+            // For readers that begin in the middle.
+            ("header", hex(&PacketWriter::new().repeat(header))),
         ];
         let fields = fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         let topic = format!("/tamis/{}/packets", header.stream);
@@ -156,8 +187,13 @@ impl<W: Write + Send> Sink for Mcap<W> {
         }
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         writer.finish().map(drop).map_err(|e| failed(&self.path, e))?;
-        writer.into_inner().into_inner().flush().map_err(|e| Error::io(&self.path, e))
+        writer.into_inner().into_inner().flush().map_err(|e| Error::io(&self.path, e))?;
+        self.output.take().map_or(Ok(()), Output::keep)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }
 
 /// Since 1970 where the clock was known, else since the stream began.

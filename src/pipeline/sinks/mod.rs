@@ -4,11 +4,15 @@ mod container;
 mod frames;
 mod json;
 mod mcap;
+mod names;
 mod npy;
+mod output;
 
 pub use container::Container;
 pub use frames::{Frames, OPEN, Picture, stem};
 pub use json::{JsonLines, prediction_json};
 pub(crate) use mcap::ENCODING;
 pub use mcap::{Mcap, Messages};
+pub use names::Names;
 pub use npy::Npy;
+pub use output::{Output, PART, make_folder_of, with_ending};

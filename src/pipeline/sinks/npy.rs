@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::frames::OPEN;
+use super::names::Names;
+use super::output::Output;
 use crate::codec::{Bundle, Kind, Latent};
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
@@ -13,36 +16,41 @@ use crate::pipeline::line::Sink;
 /// Bytes before the values; NumPy wants a multiple of 64.
 const HEAD: usize = 128;
 
-/// Writes latents to `.npy` files, one array for all that follow each other in one shape.
+/// Writes latents to `.npy` files, one array for all of a stream that follow each other in one shape.
 ///
 /// Shape: `[packets, channels, height, width]` in cells for pictures, `[steps, rows, channels]` for
-/// sound, whose packets join along time.
+/// sound, whose packets join along time; one that does not follow the last begins an array.
 ///
 /// Units: 32-bit reals in those of the bundle's projection (integers times step), or the integers.
 pub struct Npy {
     bundle: Arc<Bundle>,
     target: Target,
     integers: bool,
-    array: Option<Array>,
-    arrays: usize,
+    /// Arrays being written, the one written last at the end; [`OPEN`] at most.
+    arrays: Vec<Array>,
+    /// Whether the one file there is holds an array.
+    taken: bool,
 }
 
 /// Where arrays are written.
 enum Target {
     /// The one file there is.
     File(PathBuf),
-    /// `STEM.npy`, `STEM-2.npy` and so on.
-    Stem(PathBuf),
+    /// `STEM.npy` of stream 0 or 1, `STEM-2.npy` of stream 2; with a number if that is taken.
+    Folder { folder: PathBuf, stem: String, names: Names },
 }
 
 /// An array being written.
 struct Array {
     path: PathBuf,
+    output: Output,
     out: BufWriter<File>,
-    /// Stream and shape of one entry of the first axis.
     stream: u32,
+    /// Shape of one entry of the first axis.
     entry: Vec<usize>,
     entries: usize,
+    /// Where the sound goes on; 0 for pictures.
+    next: u64,
 }
 
 impl Npy {
@@ -51,56 +59,58 @@ impl Npy {
         Self::new(bundle, Target::File(path.into()), integers)
     }
 
-    /// Writes arrays whose paths begin with `stem`.
-    pub fn stem(bundle: Arc<Bundle>, stem: impl Into<PathBuf>, integers: bool) -> Self {
-        Self::new(bundle, Target::Stem(stem.into()), integers)
+    /// Writes arrays into a folder, with names that begin with `stem` and that `names` has not given.
+    pub fn folder(
+        bundle: Arc<Bundle>,
+        folder: impl Into<PathBuf>,
+        stem: &str,
+        names: Names,
+        integers: bool,
+    ) -> Self {
+        Self::new(
+            bundle,
+            Target::Folder { folder: folder.into(), stem: stem.into(), names },
+            integers,
+        )
     }
 
     fn new(bundle: Arc<Bundle>, target: Target, integers: bool) -> Self {
-        Self { bundle, target, integers, array: None, arrays: 0 }
+        Self { bundle, target, integers, arrays: Vec::new(), taken: false }
     }
 
     /// The array that a latent belongs to, begun if there is none yet.
-    fn array(&mut self, item: &Item, entry: Vec<usize>) -> Result<&mut Array> {
+    fn array(&mut self, item: &Item, entry: Vec<usize>, position: u64) -> Result<Array> {
         let stream = item.stamp.stream;
-        let fits = self.array.as_ref().is_some_and(|a| (a.stream, &a.entry) == (stream, &entry));
-        if !fits {
-            let path = self.path(item, &entry)?;
-            self.close()?;
-            let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
-            let mut out = BufWriter::new(file);
-            out.write_all(&[0; HEAD]).map_err(|e| Error::io(&path, e))?;
-            self.array = Some(Array { path, out, stream, entry, entries: 0 });
-            self.arrays += 1;
-        }
-        self.array.as_mut().ok_or_else(|| Error::input(&item.name, "no array is open"))
-    }
-
-    fn path(&self, item: &Item, entry: &[usize]) -> Result<PathBuf> {
-        match (&self.target, self.arrays) {
-            (Target::File(path), 0) => Ok(path.clone()),
-            (Target::File(path), _) => {
-                let held = self.array.as_ref().map(|a| (a.stream, &a.entry));
-                let reason = format!(
-                    "{} holds one stream of one shape (stream and shape {held:?}), this is \
-                     {:?}; give a folder, as in `-o out/`",
-                    path.display(),
-                    (item.stamp.stream, entry)
-                );
-                Err(Error::input(&item.name, reason))
+        if let Some(at) = self.arrays.iter().position(|a| a.stream == stream) {
+            let array = self.arrays.remove(at);
+            if array.entry == entry && array.next == position {
+                return Ok(array);
             }
-            (Target::Stem(stem), 0) => Ok(with_suffix(stem, "")),
-            (Target::Stem(stem), n) => Ok(with_suffix(stem, &format!("-{}", n + 1))),
+            array.close(self.integers)?;
         }
-    }
-
-    fn close(&mut self) -> Result<()> {
-        let Some(Array { path, mut out, entry, entries, .. }) = self.array.take() else {
-            return Ok(());
+        if self.arrays.len() == OPEN {
+            self.arrays.remove(0).close(self.integers)?;
+        }
+        let path = match &self.target {
+            Target::File(path) if self.taken => {
+                let reason = format!(
+                    "{} holds one array already, and stream {stream} of {entry:?} is another; give \
+                     a folder, as in `-o out/`",
+                    path.display()
+                );
+                return Err(Error::input(&item.name, reason));
+            }
+            Target::File(path) => path.clone(),
+            Target::Folder { folder, stem, names } => {
+                let name = if stream < 2 { stem.clone() } else { format!("{stem}-{stream}") };
+                names.unused(folder, &name, "npy")
+            }
         };
-        let head = head(self.integers, entries, &entry);
-        let done = out.seek(SeekFrom::Start(0)).and_then(|_| out.write_all(&head));
-        done.and_then(|()| out.flush()).map_err(|e| Error::io(path, e))
+        self.taken = true;
+        let (output, file) = Output::create(&path)?;
+        let mut out = BufWriter::new(file);
+        out.write_all(&[0; HEAD]).map_err(|e| Error::io(&path, e))?;
+        Ok(Array { path, output, out, stream, entry, entries: 0, next: position })
     }
 
     /// The values of a latent as bytes, channels first for pictures and last for sound.
@@ -143,27 +153,40 @@ impl Sink for Npy {
 
     fn write(&mut self, item: &Item) -> Result<()> {
         let Some(latent) = &item.latent else { return Ok(()) };
-        let (entry, entries) = match (self.bundle.kind, &latent.grid[..]) {
-            (Kind::Image, grid) => ([&[latent.channels], grid].concat(), 1),
-            (Kind::Audio, &[rows, steps]) => (vec![rows, latent.channels], steps),
+        let position = latent.span.position;
+        let (entry, entries, steps) = match (self.bundle.kind, &latent.grid[..]) {
+            (Kind::Image, grid) => ([&[latent.channels], grid].concat(), 1, 0),
+            (Kind::Audio, &[rows, steps]) => (vec![rows, latent.channels], steps, steps as u64),
             (Kind::Audio, grid) => {
                 return Err(Error::shape("latent grid of sound", "2 axes", grid.len()));
             }
         };
         let bytes = self.bytes(latent);
-        let array = self.array(item, entry)?;
+        let mut array = self.array(item, entry, position)?;
         array.out.write_all(&bytes).map_err(|e| Error::io(&array.path, e))?;
         array.entries += entries;
+        array.next = array.next.saturating_add(steps);
+        if latent.span.end {
+            return array.close(self.integers);
+        }
+        self.arrays.push(array);
         Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.close()
+        let integers = self.integers;
+        self.arrays.drain(..).map(|a| a.close(integers)).fold(Ok(()), Result::and)
     }
 }
 
-fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
-    PathBuf::from(format!("{}{suffix}.npy", stem.display()))
+impl Array {
+    /// Writes the head, now that the number of entries is known, and gives the file its name.
+    fn close(mut self, integers: bool) -> Result<()> {
+        let head = head(integers, self.entries, &self.entry);
+        let done = self.out.seek(SeekFrom::Start(0)).and_then(|_| self.out.write_all(&head));
+        done.and_then(|()| self.out.flush()).map_err(|e| Error::io(&self.path, e))?;
+        self.output.keep()
+    }
 }
 
 /// The head of an array, padded to its size.

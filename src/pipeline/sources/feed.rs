@@ -33,11 +33,13 @@ pub struct Reading {
     pub rate: Option<u32>,
     /// What bytes without a header are; `None` refuses them.
     pub raw: Option<Raw>,
+    /// Pictures a second where the input gives no times; `None` has them all at time 0.
+    pub fps: Option<f64>,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { limits: Limits::default(), block: 16384, rate: None, raw: None }
+        Self { limits: Limits::default(), block: 16384, rate: None, raw: None, fps: None }
     }
 }
 
@@ -122,7 +124,10 @@ impl Feed {
                 let mut head = Vec::new();
                 input = recording(input).map_err(|e| Error::io(name, e))?;
                 let first = input.by_ref().take(SNIFF as u64).read_to_end(&mut head);
-                first.map_err(|e| Error::io(name, e))?;
+                first.map_err(|e| match e.kind() {
+                    std::io::ErrorKind::InvalidData => Error::input(name, e),
+                    _ => Error::io(name, e),
+                })?;
                 body(head, input, name, how)?
             }
         };
@@ -138,6 +143,11 @@ impl Feed {
     /// Whether it gives packets instead of frames.
     pub fn is_packets(&self) -> bool {
         matches!(self.body, Body::Packets(_))
+    }
+
+    /// Whether it says itself when its pictures were.
+    pub fn has_times(&self) -> bool {
+        matches!(self.body, Body::Y4m(_) | Body::Packets(_))
     }
 
     /// Stops reading: the item held back is the last.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::feed::{Feed, Reading};
 use crate::error::Result;
@@ -63,7 +64,7 @@ impl Files {
     }
 
     /// Gives pictures the next place in stream 0, and each sound a stream.
-    fn place(&mut self, mut item: Item) -> Item {
+    fn place(&mut self, mut item: Item, has_times: bool) -> Item {
         if item.packet.is_some() || item.gone.is_some() {
             return item;
         }
@@ -75,6 +76,10 @@ impl Files {
         } else {
             item.stamp.index = self.pictures;
             item.stamp.stream = 0;
+            if let (Some(fps), false) = (self.how.fps, has_times) {
+                let seconds = self.pictures as f64 / fps;
+                item.stamp.captured = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            }
             self.pictures += 1;
         }
         item
@@ -98,7 +103,10 @@ impl Files {
                 continue;
             };
             match feed.next_item() {
-                Ok(Some(item)) => return Ok(Some(self.place(item))),
+                Ok(Some(item)) => {
+                    let has_times = feed.has_times();
+                    return Ok(Some(self.place(item, has_times)));
+                }
                 Ok(None) => self.feed = None,
                 Err(e) => {
                     let item = unreadable(Path::new(feed.name()), &e.to_string());
@@ -124,8 +132,10 @@ impl Source for Files {
 
     fn close(&mut self) -> Vec<Item> {
         let mut rest: Vec<Item> = self.ahead.drain(..).collect();
-        let held = self.feed.take().and_then(|mut feed| feed.close());
-        rest.extend(held.map(|item| self.place(item)));
+        if let Some(mut feed) = self.feed.take() {
+            let has_times = feed.has_times();
+            rest.extend(feed.close().map(|item| self.place(item, has_times)));
+        }
         rest
     }
 }

@@ -1,8 +1,8 @@
 //! The `.tamis` stream inside an MCAP file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufRead, Cursor, Error, Read, Result};
+use std::io::{BufRead, Cursor, Error, ErrorKind, Read, Result};
 use std::path::Path;
 
 use mcap::records::Record;
@@ -41,8 +41,10 @@ pub fn holds_packets(path: &Path) -> bool {
 struct Messages<R> {
     input: R,
     reader: LinearReader,
-    /// Channels whose messages hold packets.
-    channels: BTreeSet<u16>,
+    /// Channels whose messages hold packets, with the header that they begin with if they are cut.
+    channels: BTreeMap<u16, Vec<u8>>,
+    /// Streams that they carry.
+    streams: BTreeSet<String>,
     /// Bytes of the message being read.
     message: Cursor<Vec<u8>>,
 }
@@ -53,7 +55,13 @@ impl<R: Read> Messages<R> {
             .with_validate_chunk_crcs(true)
             .with_record_length_limit(RECORD);
         let reader = LinearReader::new_with_options(options);
-        Self { input, reader, channels: BTreeSet::new(), message: Cursor::default() }
+        Self {
+            input,
+            reader,
+            channels: BTreeMap::new(),
+            streams: BTreeSet::new(),
+            message: Cursor::default(),
+        }
     }
 
     /// Goes on to the next message; none is left if this says no.
@@ -66,13 +74,32 @@ impl<R: Read> Messages<R> {
                 }
                 LinearReadEvent::Record { opcode, data } => {
                     match mcap::parse_record(opcode, data).map_err(wrong)? {
-                        Record::Channel(c) if c.message_encoding == ENCODING => {
-                            self.channels.insert(c.id);
-                        }
-                        Record::Message { header, data }
-                            if self.channels.contains(&header.channel_id) =>
+                        Record::Channel(c)
+                            if c.message_encoding == ENCODING
+                                && !self.channels.contains_key(&c.id) =>
                         {
-                            self.message = Cursor::new(data.into_owned());
+                            let field =
+                                |name: &str| c.metadata.get(name).cloned().unwrap_or_default();
+                            let stream = field("stream");
+                            if !self.streams.insert(stream.clone()) {
+                                return Err(invalid(format!(
+                                    "it holds two recordings, both with a stream {stream} (one of \
+                                     them {}); part them with `mcap filter --include-topic-regex`",
+                                    c.topic
+                                )));
+                            }
+                            self.channels.insert(c.id, unhex(&field("header")));
+                        }
+                        Record::Message { header, data } => {
+                            let Some(first) = self.channels.get_mut(&header.channel_id) else {
+                                continue;
+                            };
+                            let mut bytes = std::mem::take(first);
+                            if begins_stream(&data) {
+                                bytes.clear();
+                            }
+                            bytes.extend_from_slice(&data);
+                            self.message = Cursor::new(bytes);
                             return Ok(true);
                         }
                         _ => {}
@@ -81,7 +108,7 @@ impl<R: Read> Messages<R> {
             }
         }
         match self.channels.is_empty() {
-            true => Err(Error::other(
+            true => Err(invalid(
                 "this MCAP file holds no packets of ours; `export --mcap --packets` makes such",
             )),
             false => Ok(false),
@@ -89,8 +116,19 @@ impl<R: Read> Messages<R> {
     }
 }
 
+/// Bytes that stand as hexadecimal digits; none if there is anything else.
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect();
+    digits.unwrap_or_default().chunks_exact(2).map(|d| d[0] << 4 | d[1]).collect()
+}
+
+/// An error that is the file's.
+fn invalid(reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidData, reason.into())
+}
+
 fn wrong(error: mcap::McapError) -> Error {
-    Error::other(match error {
+    invalid(match error {
         mcap::McapError::UnsupportedCompression(kind) => format!(
             "its chunks are compressed by {kind}; rewrite it with `mcap compress --compression none`"
         ),

@@ -1,5 +1,6 @@
 //! A source slowed down to the times of capture.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,33 +14,48 @@ const NAP: Duration = Duration::from_millis(50);
 /// A clock that goes back further than this began anew: another recording, or a reboot.
 const BACK: Duration = Duration::from_secs(1);
 
-/// Gives no item before its time of capture has come, counted from the first.
+/// Gives no item before its time of capture has come, counted from the first of its clock.
+///
+/// A clock is one boot of a device, or if that is not known one stream of a file.
 pub struct Paced<S> {
     source: S,
     speed: f64,
     stop: Arc<AtomicBool>,
-    /// When the first item of this clock was given, and its time of capture.
-    start: Option<(Instant, Duration)>,
+    file: String,
+    /// The clocks of the file that is read.
+    clocks: BTreeMap<(u64, u32), Clock>,
+}
+
+struct Clock {
+    /// When its first item was given, and that item's time of capture.
+    began: Instant,
+    first: Duration,
     last: Duration,
 }
 
 impl<S: Source> Paced<S> {
     /// Plays `source` at `speed` times the pace of its capture, until `stop` is set.
     pub fn new(source: S, speed: f64, stop: Arc<AtomicBool>) -> Self {
-        Self { source, speed, stop, start: None, last: Duration::ZERO }
+        Self { source, speed, stop, file: String::new(), clocks: BTreeMap::new() }
     }
 
-    /// How long it is until an item of this time of capture is due.
-    fn wait(&mut self, captured: Duration) -> Duration {
-        if captured + BACK < self.last {
-            self.start = None;
+    /// When an item is due.
+    fn due(&mut self, item: &Item) -> Option<Instant> {
+        if item.name != self.file {
+            self.file.clone_from(&item.name);
+            self.clocks.clear();
         }
-        self.last = captured;
-        let (began, first) = *self.start.get_or_insert_with(|| (Instant::now(), captured));
-        let seconds = captured.saturating_sub(first).as_secs_f64() / self.speed;
+        let (now, captured) = (Instant::now(), item.stamp.captured);
+        let key = (item.stamp.boot, if item.stamp.boot == 0 { item.stamp.stream } else { 0 });
+        let fresh = || Clock { began: now, first: captured, last: captured };
+        let clock = self.clocks.entry(key).or_insert_with(fresh);
+        if captured + BACK < clock.last {
+            *clock = fresh();
+        }
+        clock.last = captured;
+        let seconds = captured.saturating_sub(clock.first).as_secs_f64() / self.speed;
         // A time that cannot be said lies beyond any run: it is waited for, and can be stopped.
-        let due = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        due.saturating_sub(began.elapsed())
+        Duration::try_from_secs_f64(seconds).ok().and_then(|d| clock.began.checked_add(d))
     }
 }
 
@@ -53,10 +69,10 @@ impl<S: Source> Source for Paced<S> {
         if let Some(item) = &item
             && item.gone.is_none()
         {
-            let mut wait = self.wait(item.stamp.captured);
-            while !wait.is_zero() && !self.stop.load(Ordering::Relaxed) {
-                std::thread::sleep(wait.min(NAP));
-                wait = self.wait(item.stamp.captured);
+            let due = self.due(item);
+            let wait = || due.map_or(NAP, |d| d.saturating_duration_since(Instant::now()));
+            while !wait().is_zero() && !self.stop.load(Ordering::Relaxed) {
+                std::thread::sleep(wait().min(NAP));
             }
         }
         Ok(item)

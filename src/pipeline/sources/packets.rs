@@ -73,6 +73,9 @@ impl<R: Read> Packets<R> {
                     let read = self.input.read(&mut self.chunk);
                     let n = match read {
                         Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                            return Err(Error::input(&self.name, e));
+                        }
                         read => read.map_err(|e| Error::io(&self.name, e))?,
                     };
                     if n == 0 {

@@ -1,12 +1,14 @@
 //! Stages: crop, resize, every, encode, pack, unpack, decode, infer.
 
 mod decode;
+mod gaps;
 mod pack;
 mod rated;
 
 use std::sync::Arc;
 
 pub use decode::Decode;
+pub use gaps::Gaps;
 pub use pack::{KEYS, Pack, Unpack};
 pub use rated::{Rated, Target};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Pack, check_fit};
-use crate::bitstream::{Packet, StreamHeader};
+use crate::bitstream::{Packet, PacketWriter, StreamHeader};
 use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Stamp};
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
@@ -23,6 +23,8 @@ const THRIFT: f32 = 0.15;
 const HALVINGS: usize = 6;
 /// Qualities up at once where bits are left over.
 const FINER: u8 = 2;
+/// How far from its rate a stream may be before it is said.
+const FAR_RATE: f64 = 0.05;
 /// Time of a picture until the next one says how far they are apart.
 const FRAME: Duration = Duration::from_millis(33);
 
@@ -47,6 +49,8 @@ pub struct Rated {
     /// Capture time of the picture before.
     last: Option<Duration>,
     apart: Duration,
+    /// Bits and time of the stream so far.
+    spent: (f64, Duration),
 }
 
 impl Rated {
@@ -58,7 +62,16 @@ impl Rated {
         let mut encoder = Encoder::new(bundle, channels, Quality::DEFAULT)?;
         encoder.set_stepping_back();
         let quality = Quality::DEFAULT;
-        Ok(Self { encoder, pack, target, quality, stream: 0, last: None, apart: FRAME })
+        Ok(Self {
+            encoder,
+            pack,
+            target,
+            quality,
+            stream: 0,
+            last: None,
+            apart: FRAME,
+            spent: Default::default(),
+        })
     }
 
     /// Encodes each picture on up to this many threads.
@@ -67,7 +80,8 @@ impl Rated {
         self
     }
 
-    fn code(&mut self, frame: &Frame, stamp: &Stamp, end: bool) -> Result<Coded> {
+    /// `overhead` is what the recording holds besides its packets, in bytes.
+    fn code(&mut self, frame: &Frame, stamp: &Stamp, end: bool, overhead: usize) -> Result<Coded> {
         let elapsed = self.last.and_then(|last| stamp.captured.checked_sub(last));
         self.apart = elapsed.filter(|e| !e.is_zero()).unwrap_or(self.apart);
         let (time, values) = match frame.layout {
@@ -78,6 +92,11 @@ impl Rated {
             _ => (self.apart, frame.positions()),
         };
         let budget = match &self.target {
+            // The only picture of a file pays for the headers and the index too.
+            Target::Density(bits) if end && stamp.index == 0 && !frame.is_audio() => {
+                let all = bits * values as f64;
+                (all - 8.0 * overhead as f64).max(all / 4.0)
+            }
             Target::Density(bits) => bits * values as f64,
             Target::Rate(bucket) => bucket.budget(time),
         };
@@ -91,12 +110,36 @@ impl Rated {
         };
         if let Target::Rate(bucket) = &mut self.target {
             bucket.spend(coded.bits(), time);
+            self.spent = (self.spent.0 + coded.bits(), self.spent.1.saturating_add(time));
         }
         self.quality = coded.latent.quality;
         self.last = Some(stamp.captured);
         self.pack.keep(stamp, &coded.latent);
         Ok(Coded { budget, ..coded })
     }
+
+    /// What to say at the end of a stream that was not of the rate asked for. More is a miss; less is
+    /// what quiet sounds and still pictures take.
+    fn missed_rate(&mut self) -> Option<Warning> {
+        let (bits, time) = std::mem::take(&mut self.spent);
+        let Target::Rate(bucket) = &self.target else { return None };
+        let (rate, wanted) = (bits / time.as_secs_f64() / 1000.0, bucket.rate() / 1000.0);
+        if (rate - wanted).abs() <= FAR_RATE * wanted || time.is_zero() {
+            return None;
+        }
+        let words = format!("{rate:.1} kbit/s where {wanted} were asked for");
+        Some(match rate > wanted {
+            true => Warning::missing(format!("{words}: it does not get that small in this time")),
+            false => format!("{words}: it does not need more").into(),
+        })
+    }
+}
+
+/// Bytes that a recording of one stream holds besides its packets: the header twice, and the index.
+fn overhead(header: &StreamHeader) -> usize {
+    let mut writer = PacketWriter::new();
+    let headers = writer.header(header).len();
+    headers + writer.finish().len() + 2
 }
 
 /// What a frame became.
@@ -118,9 +161,14 @@ impl Coded {
         if (bits - budget).abs() <= FAR * budget {
             return None;
         }
-        let (more, end) = if bits < budget { ("fewer", "finest") } else { ("more", "coarsest") };
+        let more = if bits < budget { "fewer" } else { "more" };
+        let quality = match self.latent.quality {
+            Quality::MAX => "the finest quality there is".into(),
+            Quality::MIN => "the coarsest quality there is".into(),
+            q => format!("quality {}, and no other comes nearer", q.value()),
+        };
         Some(Warning::missing(format!(
-            "{bits:.0} bits, {more} than the {budget:.0} asked for, at the {end} quality there is"
+            "{bits:.0} bits, {more} than the {budget:.0} asked for, at {quality}"
         )))
     }
 }
@@ -154,10 +202,14 @@ impl Trials<'_> {
             return self.nearest(before, budget);
         }
         if same.bits() < budget / 2.0 && before < Quality::MAX {
-            let finer = Quality::new((before.value() + FINER).min(Quality::MAX.value()))?;
-            let finer = self.code(finer, 0.0, true)?;
-            if finer.bits() <= saved {
-                return Ok(finer);
+            // Sixteen qualities double the size, more or less; half of that is tried, then a little.
+            let most = 8.0 * (budget / same.bits().max(1.0)).log2();
+            for more in [most.min(32.0) as u8, FINER] {
+                let finer = Quality::new((before.value() + more).min(Quality::MAX.value()))?;
+                let finer = self.code(finer, 0.0, true)?;
+                if finer.bits() <= saved {
+                    return Ok(finer);
+                }
             }
             return self.code(before, 0.0, false);
         }
@@ -228,15 +280,19 @@ impl Stage for Rated {
                 self.stream = item.stamp.stream;
                 self.encoder.reset();
                 self.last = None;
+                self.spent = Default::default();
             }
             let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
             let b = self.encoder.bundle();
             let header = StreamHeader::new(b, frame.layout, frame.channels, &item.stamp);
             let fits = check_fit(b, kind, frame.channels);
-            match fits.and_then(|()| self.code(frame, &item.stamp, item.end)) {
+            let overhead = overhead(&header);
+            match fits.and_then(|()| self.code(frame, &item.stamp, item.end, overhead)) {
                 Ok(coded) => {
-                    if let Target::Density(_) = self.target {
-                        item.warnings.extend(coded.miss());
+                    match self.target {
+                        Target::Density(_) => item.warnings.extend(coded.miss()),
+                        Target::Rate(_) if item.end => item.warnings.extend(self.missed_rate()),
+                        Target::Rate(_) => {}
                     }
                     item.header = Some(header);
                     (item.latent, item.packet) = (Some(coded.latent), Some(coded.packet));
@@ -251,5 +307,6 @@ impl Stage for Rated {
         self.encoder.reset();
         self.pack.reset();
         self.last = None;
+        self.spent = Default::default();
     }
 }

@@ -1,11 +1,13 @@
-//! Where a recording is written: beside its name, so that an older one stays until the new is whole.
+//! Where a file is written: beside its name, so that an older one stays until the new is whole.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::files;
 use crate::error::{Error, Result};
+
+/// Ending of what is written until it is whole.
+pub const PART: &str = "part";
 
 /// An output that was named, and the file that becomes it.
 pub struct Output {
@@ -22,7 +24,7 @@ impl Output {
     /// # Errors
     /// `Io` if it cannot be opened.
     pub fn open(typed: &Path) -> Result<(Self, Box<dyn Write + Send>)> {
-        Self::open_as(typed, "part")
+        Self::open_as(typed, PART)
     }
 
     /// As [`Self::open`], with another ending than `part`: that may be the input.
@@ -33,14 +35,27 @@ impl Output {
         if typed.as_os_str() == "-" {
             return Ok((Self { target: typed.into(), part: None }, Box::new(std::io::stdout())));
         }
-        files::make_folder_of(typed)?;
+        let (output, file) = Self::place(typed, ending)?;
+        Ok((output, Box::new(file)))
+    }
+
+    /// Opens a file that can be sought in, as [`Self::open`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn create(path: &Path) -> Result<(Self, File)> {
+        Self::place(path, PART)
+    }
+
+    fn place(typed: &Path, ending: &str) -> Result<(Self, File)> {
+        make_folder_of(typed)?;
         // A link to a file stays a link.
         let target = typed.canonicalize().unwrap_or_else(|_| typed.into());
         let plain = std::fs::symlink_metadata(&target).map_or(true, |m| m.is_file());
-        let part = plain.then(|| files::with_ending(&target, ending));
+        let part = plain.then(|| with_ending(&target, ending));
         let path = part.as_ref().unwrap_or(&target);
         let file = File::create(path).map_err(|e| Error::io(path, e))?;
-        Ok((Self { target, part }, Box::new(file)))
+        Ok((Self { target, part }, file))
     }
 
     /// Gives what was written its name.
@@ -60,5 +75,36 @@ impl Output {
             // If it cannot be removed, an empty file is what stays; the error is reported anyway.
             let _ = std::fs::remove_file(part);
         }
+    }
+}
+
+/// Writes a file as a whole: it is there with all its bytes, or as it was.
+///
+/// # Errors
+/// `Io` if it cannot be written.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let (output, mut file) = Output::create(path)?;
+    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
+    output.keep()
+}
+
+/// Path with `ending` behind whatever its name is.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// Makes the folder that a file will stand in.
+///
+/// # Errors
+/// `Io` if it cannot be made.
+pub fn make_folder_of(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
+        }
+        _ => Ok(()),
     }
 }

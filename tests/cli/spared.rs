@@ -1,0 +1,137 @@
+//! What must not be lost: inputs, bundles that recordings need, and what is missing in them.
+
+use tamis::bitstream::{Event, PacketWriter};
+
+use super::*;
+
+#[test]
+fn inputs_are_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let png = encode_png(&picture(9, 9, 1)).unwrap();
+    std::fs::write(dir.join("a.png"), &png).unwrap();
+    std::fs::hard_link(dir.join("a.png"), dir.join("b.tamis")).unwrap();
+    std::fs::write(dir.join("y.tamis.part"), &png).unwrap();
+    for (input, output) in [("a.png", "a.png"), ("a.png", "b.tamis"), ("y.tamis.part", "y.tamis")] {
+        let out = tamis(dir, &["encode", input, "-o", output]);
+        assert_eq!(code(&out), 2, "{}", words(&out));
+        assert!(words(&out).contains("overwrite the input"), "{}", words(&out));
+        assert!(std::fs::read(dir.join(input)).unwrap() == png);
+    }
+    // A folder that pictures come from may not be where pictures go to.
+    good(&tamis(dir, &["encode", "a.png", "-o", "in/a.tamis"]));
+    good(&tamis(dir, &["export", "in/a.tamis", "--mcap", "--packets", "-o", "in/a.mcap"]));
+    let out = tamis(dir, &["export", "in/a.mcap", "--mcap", "--packets", "-o", "in/"]);
+    assert_eq!(code(&out), 2, "{}", words(&out));
+    good(&tamis(dir, &["decode", "in/a.tamis", "-o", "in/"]));
+}
+
+#[test]
+fn bundles_are_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    good(&tamis(dir, &["order", "rgb", "-o", "mine"]));
+    let before = std::fs::read(dir.join("mine/weights.safetensors")).unwrap();
+    good(&tamis(dir, &["order", "rgb", "-o", "mine"]));
+    let out = tamis(dir, &["order", "mono", "-o", "mine"]);
+    assert_eq!(code(&out), 2, "{}", words(&out));
+    assert!(words(&out).contains("cannot be read"), "{}", words(&out));
+    assert!(std::fs::read(dir.join("mine/weights.safetensors")).unwrap() == before);
+}
+
+#[test]
+fn outputs_have_their_names_once_they_are_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    // Two inputs whose outputs would have one name, and a picture named like another's number.
+    for name in ["a.png", "a-2.png"] {
+        std::fs::write(dir.join(name), encode_png(&picture(9, 9, 1)).unwrap()).unwrap();
+    }
+    good(&tamis(dir, &["encode", "a.png", "-o", "a.tamis"]));
+    std::fs::create_dir(dir.join("b")).unwrap();
+    good(&tamis(dir, &["encode", "a-2.png", "-o", "b/a.tamis"]));
+    std::fs::write(dir.join("a-2.tamis"), std::fs::read(dir.join("a.tamis")).unwrap()).unwrap();
+    good(&tamis(dir, &["export", "a.tamis", "b", "a-2.tamis", "--npy", "-o", "out/"]));
+    let mut names: Vec<String> = std::fs::read_dir(dir.join("out"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names.iter().all(|n| n.ends_with(".npy")), "{names:?}");
+    // A replay of nothing leaves nothing.
+    std::fs::write(dir.join("no.tamis"), &std::fs::read(dir.join("a.tamis")).unwrap()[..8])
+        .unwrap();
+    assert_ne!(code(&tamis(dir, &["replay", "no.tamis", "-o", "r.tamis"])), 0);
+    assert!(!dir.join("r.tamis").exists() && !dir.join("r.tamis.part").exists());
+}
+
+#[test]
+fn missing_sound_is_said_where_nothing_decodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let wav = encode_wav(&sound(60_000, 1, 44100, 1), WavDepth::I16).unwrap();
+    let piped = tamis_with(dir, &["encode", "-", "-o", "-"], &wav);
+    good(&piped);
+    let (events, _) = common::events(&piped.stdout, 999).unwrap();
+    let mut writer = PacketWriter::new();
+    let mut bytes = Vec::new();
+    let mut packets = 0;
+    for event in &events {
+        match event {
+            Event::Header(header) => bytes.extend(writer.header(header)),
+            Event::Packet(packet) => {
+                packets += 1;
+                if packets != 2 {
+                    bytes.extend(writer.packet(packet));
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(packets > 2, "{packets}");
+    bytes.extend(writer.finish());
+    std::fs::write(dir.join("gap.tamis"), bytes).unwrap();
+    let out = tamis(dir, &["export", "gap.tamis", "--npy", "-o", "out/"]);
+    assert_eq!(code(&out), 3, "{}", words(&out));
+    assert!(words(&out).contains("missing"), "{}", words(&out));
+    // What does not follow is an array of its own.
+    assert!(dir.join("out/gap.npy").exists() && dir.join("out/gap-2.npy").exists());
+}
+
+#[test]
+fn channels_and_threads_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    std::fs::write(dir.join("a.png"), encode_png(&picture(9, 9, 1)).unwrap()).unwrap();
+    good(&tamis(dir, &["encode", "a.png", "-o", "a.tamis"]));
+    let cases: [&[&str]; 5] = [
+        &["decode", "a.tamis", "-o", "x.png", "--channels", "49"],
+        &["decode", "a.tamis", "-o", "x.png", "--channels", "0"],
+        &["decode", "a.tamis", "-o", "x.png", "--threads", "0"],
+        &["export", "a.tamis", "--png", "-o", "x.png", "--threads", "2000"],
+        &["encode", "a.png", "-o", "x.tamis", "--fps", "0"],
+    ];
+    for args in cases {
+        let out = tamis(dir, args);
+        assert_eq!(code(&out), 2, "{args:?}: {}", words(&out));
+        assert!(!dir.join("x.png").exists());
+    }
+}
+
+#[test]
+fn pictures_have_times_if_they_are_given_a_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let frames: Vec<u8> = (0..6 * 64).map(|i| (i * 31 % 251) as u8).collect();
+    let args = ["encode", "-", "-o", "-", "--raw-video", "8x8:gray8", "--fps", "4"];
+    let piped = tamis_with(dir, &args, &frames);
+    good(&piped);
+    let (events, _) = common::events(&piped.stdout, 999).unwrap();
+    let times: Vec<u128> = events
+        .iter()
+        .filter_map(|e| if let Event::Packet(p) = e { Some(p) } else { None })
+        .map(|p| p.stamp.captured.as_millis())
+        .collect();
+    assert_eq!(times, [0, 250, 500, 750, 1000, 1250]);
+}
