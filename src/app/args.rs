@@ -138,7 +138,7 @@ pub struct Unpacking {
     /// Decode the first channels only
     #[arg(long, conflicts_with = "groups")]
     pub channels: Option<usize>,
-    /// Decode the first groups only
+    /// Take the first groups only
     #[arg(long)]
     pub groups: Option<usize>,
     /// Files read at once [default: one per core]
@@ -192,7 +192,7 @@ pub struct Export {
     #[arg(long, conflicts_with_all = ["png", "wav", "mcap"])]
     pub integers: bool,
     /// With --mcap: the packets as they are; decode, info and infer read such a file
-    #[arg(long, conflicts_with_all = ["png", "wav", "npy", "channels", "groups"])]
+    #[arg(long, conflicts_with_all = ["png", "wav", "npy", "channels"])]
     pub packets: bool,
 }
 
@@ -205,9 +205,12 @@ pub struct Replay {
     /// A .tamis file, or - for standard output
     #[arg(short, long, default_value = "-")]
     pub output: PathBuf,
-    /// Times as fast as it was recorded
-    #[arg(long, value_name = "TIMES", default_value_t = 1.0, value_parser = positive)]
+    /// Times as fast as it was recorded, or max
+    #[arg(long, value_name = "TIMES", default_value_t = 1.0, value_parser = speed)]
     pub speed: f64,
+    /// Send the first groups of every packet only
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub groups: Option<u8>,
     /// Print what was replayed as one JSON object, on stderr if the packets go to standard output
     #[arg(long)]
     pub json: bool,
@@ -418,6 +421,11 @@ fn fps(typed: &str) -> Result<f64, String> {
         Ok(x) if FPS.contains(&x) => Ok(x),
         _ => Err(format!("needed {} to {}", FPS.start(), FPS.end())),
     }
+}
+
+/// A number above zero, or `max`.
+fn speed(typed: &str) -> Result<f64, String> {
+    if typed == "max" { Ok(f64::INFINITY) } else { positive(typed) }
 }
 
 /// A number above zero.

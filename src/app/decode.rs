@@ -20,7 +20,7 @@ use crate::pipeline::media::WavDepth;
 use crate::pipeline::sinks::{Frames, Names, Picture};
 use crate::pipeline::sources::Files;
 use crate::pipeline::sources::find_files;
-use crate::pipeline::stages::{Decode, Gaps, Unpack};
+use crate::pipeline::stages::{Cut, Decode, Gaps, Unpack};
 use crate::pipeline::{Parts, Pipeline, Report, Sink, Stage};
 use crate::runtime::{find_bundle, find_codec};
 
@@ -178,6 +178,9 @@ fn unpack(
     }
     let sink = sink(place, &bundle, header.as_ref())?;
     let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+    if let (Parts::PACKET, Some(groups)) = (sink.needs(), typed.groups) {
+        stages.push(Box::new(Cut::new(groups)));
+    }
     if !sink.needs().without(Parts::PACKET).is_none() {
         let unpack = Unpack::new(bundle.clone(), Limits::default()).keeping(Some(channels));
         stages.push(Box::new(unpack));

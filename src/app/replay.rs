@@ -9,18 +9,20 @@ use super::{
     Outcome, files, nothing_came_through, outcome, print_aside, print_line, stop_flag, tell,
 };
 use crate::error::Error;
-use crate::pipeline::Pipeline;
 use crate::pipeline::sinks::Container;
 use crate::pipeline::sinks::Output;
 use crate::pipeline::sources::{Files, Paced, find_files};
+use crate::pipeline::stages::Cut;
+use crate::pipeline::{Pipeline, Stage};
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let found = find_files(&typed.inputs)?;
     if found.is_empty() {
         return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
     }
-    if found.iter().any(|f| f.path.as_os_str() == "-") {
-        return Err(Error::input("-", "a pipe has a pace of its own; name a file").into());
+    if typed.speed.is_finite() && found.iter().any(|f| f.path.as_os_str() == "-") {
+        let reason = "a pipe has a pace of its own; name a file, or say `--speed max`";
+        return Err(Error::input("-", reason).into());
     }
     files::spare_inputs(&found, &typed.output)?;
     let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
@@ -29,7 +31,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let (place, out) = Output::open(&typed.output)?;
     let sink = Container::new(out, &typed.output);
     // One packet at a time: none waits for another.
-    let line = Pipeline::new(Box::new(source), Vec::new(), vec![Box::new(sink)], 1)?;
+    let cut = typed.groups.map(|n| Box::new(Cut::new(n.into())) as Box<dyn Stage>);
+    let stages = cut.into_iter().collect();
+    let line = Pipeline::new(Box::new(source), stages, vec![Box::new(sink)], 1)?;
     let report = line.run(&stop, |_, item| tell(item)).inspect_err(|_| place.discard_empty())?;
     match report.delivered {
         // Nothing is better than a recording of nothing.

@@ -35,7 +35,7 @@ pub use group::Coder;
 pub use header::{Footer, StreamHeader};
 pub use indexes::Indexes;
 pub use packet::{Before, Continues, Packer, Packet, PacketHeader, Unpacked, pack, unpack};
-pub use reader::{Event, Limits, PacketReader, begins_stream};
+pub use reader::{Event, GROUP, Limits, PacketReader, begins_stream};
 pub use salvage::{Damage, Salvage, Salvaged};
 pub use writer::PacketWriter;
 

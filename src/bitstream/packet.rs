@@ -96,11 +96,10 @@ impl Packet {
         4 + if head < 128 { 1 } else { 2 } + head + 4 + self.payload.len()
     }
 
-    /// Groups before the first that is damaged, as their check sums say; all of them, if none is.
+    /// Groups before the first that is damaged or not all there, as their check sums say.
     ///
     /// That an intact group continues one that did not arrive is for [`Packer::unpack`] to find.
-    pub fn intact_groups(&self) -> usize {
-        let mut rest = &self.payload[..];
+    pub(super) fn intact_groups(&self, mut rest: &[u8]) -> usize {
         for (g, &len) in self.header.lengths.iter().enumerate() {
             let Some((group, behind)) = rest.split_at_checked(len) else { return g };
             if !is_intact(group) {

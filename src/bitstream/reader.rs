@@ -37,12 +37,15 @@ const HEAD: u64 = 4096;
 /// Largest footer.
 const FOOTER: u64 = 64 << 20;
 
+/// [`Event::Damage::kind`] of groups that a packet lost: what stands before them was read.
+pub const GROUP: u8 = b'G';
+
 /// What a reader finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A stream header, the first or a repeated one.
     Header(StreamHeader),
-    /// A packet.
+    /// A packet. Its groups are whole; if it had others, damage follows it.
     Packet(Packet),
     /// The index at the end.
     Footer(Footer),
@@ -54,7 +57,7 @@ pub enum Event {
         bytes: u64,
         /// What was wrong at the first.
         reason: String,
-        /// Kind of the record that began there, if one did.
+        /// Kind of the record that began there, if one did; [`GROUP`] where a packet's group did.
         kind: Option<u8>,
     },
 }
@@ -131,11 +134,13 @@ impl PacketReader {
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         loop {
             match self.record() {
-                Ok(Some((event, len))) => {
+                Ok(Some(Record { event, len, lost })) => {
                     if let Some(damage) = self.take_damage() {
                         return Ok(Some(damage));
                     }
                     self.at += len;
+                    let here = self.position();
+                    self.damage = lost.map(|reason| (here, reason, Some(GROUP)));
                     self.opened = true;
                     self.complete = matches!(event, Event::Footer(_));
                     return Ok(Some(event));
@@ -197,8 +202,8 @@ impl PacketReader {
         Some(Event::Damage { offset, bytes, reason, kind })
     }
 
-    /// The record at the current byte and its length; `None` if it is not all there yet.
-    fn record(&mut self) -> Result<Option<(Event, usize)>> {
+    /// The record at the current byte; `None` if it is not all there yet.
+    fn record(&mut self) -> Result<Option<Record>> {
         let bytes = &self.buffer[self.at..];
         let offset = self.position();
         if !self.opened && offset == 0 && bytes.len() < OPENING.len() && !self.ended {
@@ -221,7 +226,7 @@ impl PacketReader {
             _ => return Err(c.error(format!("record kind {kind:#04x}"))),
         };
         if !self.opened && kind != b'H' {
-            return Err(c.error("no header before it"));
+            return Err(c.error("no header before it; `tamis recover` would use a later one"));
         }
         let Some(head_len) = complete(c.bounded("head length", limit), bytes.len(), 10)? else {
             return Ok(None);
@@ -249,17 +254,53 @@ impl PacketReader {
             b'H' => Event::Header(StreamHeader::read(head)?),
             b'F' => Event::Footer(Footer::read(head, head_len, offset)?),
             _ => {
-                let mut packet = Packet::read_head(head, &self.limits)?;
-                let len = packet.header.lengths.iter().sum();
-                match c.take(len) {
-                    Ok(payload) => packet.payload = payload.into(),
-                    Err(_) => return Ok(None),
-                }
-                Event::Packet(packet)
+                let packet = Packet::read_head(head, &self.limits)?;
+                return self.packet(packet, c.at(), offset);
             }
         };
-        Ok(Some((event, c.at())))
+        Ok(Some(Record { event, len: c.at(), lost: None }))
     }
+
+    /// A packet whose groups stand at `at`: as many of them as are whole. What stands behind is looked
+    /// through for records, since bytes may be missing in the group that is damaged.
+    fn packet(&self, mut packet: Packet, at: usize, offset: u64) -> Result<Option<Record>> {
+        let all = packet.header.lengths.len();
+        let len: usize = packet.header.lengths.iter().sum();
+        let there = &self.buffer[self.at + at..];
+        if there.len() < len && !self.ended {
+            return Ok(None);
+        }
+        let groups = &there[..len.min(there.len())];
+        let whole = packet.intact_groups(groups);
+        let lost = (whole < all).then(|| {
+            let (index, stream) = (packet.stamp.index, packet.stamp.stream);
+            let group = packet.header.first_group + whole + 1;
+            let begins: usize = packet.header.lengths[..=whole].iter().sum();
+            let how = if begins > groups.len() { "cut off by the end" } else { "damaged" };
+            format!(
+                "packet {index} of stream {stream}: group {group} of {} is {how}",
+                packet.header.first_group + all
+            )
+        });
+        match lost {
+            Some(reason) if whole == 0 => Err(Error::Bitstream { offset, reason }),
+            lost => {
+                packet.header.lengths.truncate(whole);
+                let len = packet.header.lengths.iter().sum();
+                packet.payload = groups[..len].into();
+                Ok(Some(Record { event: Event::Packet(packet), len: at + len, lost }))
+            }
+        }
+    }
+}
+
+/// What stands at a place.
+struct Record {
+    event: Event,
+    /// Bytes of it.
+    len: usize,
+    /// Why what follows it is lost, if it is.
+    lost: Option<String>,
 }
 
 /// Turns "ran out of bytes" into `None` while fewer than `enough` bytes are there.

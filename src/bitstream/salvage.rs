@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::header::StreamHeader;
 use super::packet::Packet;
-use super::reader::{Event, Limits, PacketReader};
+use super::reader::{Event, GROUP, Limits, PacketReader};
 use super::writer::PacketWriter;
 use crate::error::{Error, Result};
 
@@ -147,6 +147,7 @@ impl Salvage {
                 Event::Footer(_) => {}
                 Event::Damage { offset, bytes, reason, kind } => {
                     self.found.index_damaged = kind == Some(b'F');
+                    self.found.cut += u64::from(kind == Some(GROUP));
                     self.found.damage.push(Damage { offset, bytes, reason });
                 }
             }
@@ -165,7 +166,7 @@ impl Salvage {
         self.written.insert(header.stream, (header.clone(), packets));
     }
 
-    fn packet(&mut self, mut packet: Packet, out: &mut Vec<u8>) {
+    fn packet(&mut self, packet: Packet, out: &mut Vec<u8>) {
         let stream = packet.stamp.stream;
         if !self.written.contains_key(&stream) {
             match self.headers.get(&stream).cloned() {
@@ -175,19 +176,6 @@ impl Salvage {
                     return;
                 }
             }
-        }
-        let (intact, all) = (packet.intact_groups(), packet.header.lengths.len());
-        if intact < all {
-            let whole = packet.payload.len();
-            packet.cut(intact);
-            let bytes = (whole - packet.payload.len()) as u64;
-            let (group, index) = (packet.header.first_group + intact + 1, packet.stamp.index);
-            self.found.cut += 1;
-            self.found.damage.push(Damage {
-                offset: self.reader.position() - bytes,
-                bytes,
-                reason: format!("packet {index} of stream {stream}: group {group} is damaged"),
-            });
         }
         self.found.packets += 1;
         out.extend(self.writer.packet(&packet));

@@ -161,7 +161,7 @@ fn exports_that_cannot_be_are_refused() {
         (&["v.tamis", "--png", "--npy", "-o", "x/"], "cannot be used"),
         (&["v.tamis", "--npy", "-o", "-"], "name a file"),
         (&["v.tamis", "--png", "--integers", "-o", "x/"], "cannot be used"),
-        (&["v.tamis", "--mcap", "--packets", "--groups", "1", "-o", "x/"], "cannot be used"),
+        (&["v.tamis", "--mcap", "--packets", "--channels", "3", "-o", "x/"], "cannot be used"),
     ] {
         let out = tamis(dir, &[&["export"], args].concat());
         assert_eq!(code(&out), 2, "{args:?}: {}", words(&out));

@@ -135,3 +135,100 @@ fn pictures_have_times_if_they_are_given_a_rate() {
         .collect();
     assert_eq!(times, [0, 250, 500, 750, 1000, 1250]);
 }
+
+/// Recording of six pictures, none of which continues another.
+fn six(dir: &Path) -> Vec<u8> {
+    let frames: Vec<u8> = (0..6)
+        .flat_map(|n| match picture(80, 96, n).samples {
+            tamis::codec::Samples::U8(v) => v,
+            _ => panic!("8 bits"),
+        })
+        .collect();
+    let args = ["encode", "-", "-o", "six.tamis", "--raw-video", "96x80:rgb24", "--keys", "1"];
+    good(&tamis_with(dir, &args, &frames));
+    std::fs::read(dir.join("six.tamis")).unwrap()
+}
+
+fn packets(bytes: &[u8]) -> Vec<tamis::bitstream::Packet> {
+    let (events, _) = common::events(bytes, 999).unwrap();
+    events
+        .into_iter()
+        .filter_map(|e| if let Event::Packet(p) = e { Some(p) } else { None })
+        .collect()
+}
+
+#[test]
+fn a_picture_that_breaks_off_is_coarse() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    std::fs::write(dir.join("a.png"), encode_png(&picture(64, 64, 1)).unwrap()).unwrap();
+    good(&tamis(dir, &["encode", "a.png", "-o", "a.tamis"]));
+    let whole = std::fs::read(dir.join("a.tamis")).unwrap();
+    let lengths = packets(&whole)[0].header.lengths.clone();
+    // Three groups and a piece of the fourth.
+    let index = whole.len() - whole.windows(4).rposition(|w| w == b"\xD5tmF").unwrap();
+    let len = whole.len() - index - lengths[4] - lengths[3] / 2;
+    std::fs::write(dir.join("cut.tamis"), &whole[..len]).unwrap();
+    let out = tamis(dir, &["decode", "cut.tamis", "-o", "cut.png"]);
+    assert_eq!(code(&out), 3, "{}", words(&out));
+    assert!(words(&out).contains("group 4 of 5 is cut off by the end"), "{}", words(&out));
+    good(&tamis(dir, &["decode", "a.tamis", "--groups", "3", "-o", "three.png"]));
+    assert!(frame(&dir.join("cut.png")) == frame(&dir.join("three.png")));
+    // So is what is recovered, and info says that something is missing.
+    assert_eq!(code(&tamis(dir, &["recover", "cut.tamis", "-o", "r.tamis"])), 3);
+    good(&tamis(dir, &["decode", "r.tamis", "-o", "r.png"]));
+    assert!(frame(&dir.join("r.png")) == frame(&dir.join("three.png")));
+    assert_eq!(code(&tamis(dir, &["info", "cut.tamis"])), 3);
+}
+
+#[test]
+fn missing_bytes_cost_no_neighbour() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let bytes = six(dir);
+    let all = packets(&bytes);
+    // A hundred bytes missing in the third picture, behind its second group.
+    let place = bytes.windows(200).position(|w| w == &all[2].payload[..200]).unwrap();
+    let at = place + all[2].header.lengths[..2].iter().sum::<usize>() + 5;
+    let bad = [&bytes[..at], &bytes[at + 100..]].concat();
+    let left = packets(&bad);
+    assert_eq!(left.len(), 6);
+    for (k, (found, packet)) in left.iter().zip(&all).enumerate() {
+        let mut expected = packet.clone();
+        expected.cut(if k == 2 { 2 } else { 5 });
+        assert_eq!(*found, expected);
+    }
+    std::fs::write(dir.join("bad.tamis"), &bad).unwrap();
+    for args in [&["info", "bad.tamis"][..], &["decode", "bad.tamis", "-o", "out/"]] {
+        let (out, verb) = (tamis(dir, args), args[0]);
+        assert_eq!(code(&out), 3, "{verb}: {}", words(&out));
+        let said = words(&out) + &String::from_utf8_lossy(&out.stdout);
+        assert!(said.contains("packet 2 of stream 0: group 3 of 5 is damaged"), "{verb}: {said}");
+    }
+}
+
+#[test]
+fn the_first_groups_are_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let bytes = six(dir);
+    let args = ["replay", "six.tamis", "--groups", "2", "--speed", "max", "-o", "two.tamis"];
+    good(&tamis(dir, &args));
+    let piped = tamis_with(dir, &["replay", "-", "--groups", "2", "--speed", "max"], &bytes);
+    good(&piped);
+    let two = std::fs::read(dir.join("two.tamis")).unwrap();
+    assert!(two == piped.stdout);
+    assert_eq!(packets(&two).len(), 6);
+    assert!(packets(&two).iter().all(|p| p.header.lengths.len() == 2));
+    good(&tamis(
+        dir,
+        &["export", "six.tamis", "--mcap", "--packets", "--groups", "2", "-o", "two.mcap"],
+    ));
+    good(&tamis(dir, &["decode", "two.mcap", "-o", "a/"]));
+    good(&tamis(dir, &["decode", "six.tamis", "--groups", "2", "-o", "b/"]));
+    for n in 0..6 {
+        let read = |name: &str| frame(&dir.join(format!("{name}-{n:06}.png")));
+        assert!(read("a/two") == read("b/six"));
+    }
+    assert_eq!(code(&tamis(dir, &["replay", "six.tamis", "--groups", "0"])), 2);
+}

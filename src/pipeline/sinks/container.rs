@@ -11,7 +11,7 @@ use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Sink;
 
 /// Packets between two repetitions of the headers, so that a stream joined late can be read.
-const REPEAT: u64 = 256;
+const REPEAT: u64 = 32;
 /// Clocks that differ less are one clock.
 const TOGETHER: Duration = Duration::from_millis(100);
 

@@ -1,5 +1,6 @@
-//! Stages: crop, resize, every, encode, pack, unpack, decode, infer.
+//! Stages: crop, resize, every, encode, pack, cut, unpack, decode, infer.
 
+mod cut;
 mod decode;
 mod gaps;
 mod pack;
@@ -7,6 +8,7 @@ mod rated;
 
 use std::sync::Arc;
 
+pub use cut::Cut;
 pub use decode::Decode;
 pub use gaps::Gaps;
 pub use pack::{KEYS, Pack, Unpack};

@@ -176,19 +176,20 @@ impl Stage for Unpack {
             };
             match shape.and_then(|()| unpack()) {
                 Ok(unpacked) => {
-                    if let Some(reason) = &unpacked.reason {
-                        let (all, lost) = (packet.header.lengths.len(), unpacked.lost_groups);
-                        let text = format!("{lost} of {all} groups lost: {reason}");
-                        item.warnings.push(Warning::missing(text));
-                    }
                     let mut latent = unpacked.latent;
+                    let (all, lost) = (packet.header.lengths.len(), unpacked.lost_groups);
+                    let which = format!("packet {} of stream {stream}", packet.stamp.index);
                     if self.bundle.kind == Kind::Image {
                         self.last.keep(stream, packet.stamp.index, 0, latent.clone());
                     }
                     if latent.channels == 0 {
-                        let why = unpacked.reason.unwrap_or("the packet has no groups".into());
-                        item.lose("unpack", why);
+                        let why = unpacked.reason.unwrap_or("it has no groups".into());
+                        item.lose("unpack", format!("{which}: {why}"));
                         continue;
+                    }
+                    if let Some(reason) = unpacked.reason {
+                        let text = format!("{which}: {lost} of {all} groups lost: {reason}");
+                        item.warnings.push(Warning::missing(text));
                     }
                     latent.truncate(self.channels);
                     item.latent = Some(latent);
