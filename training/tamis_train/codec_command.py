@@ -93,7 +93,7 @@ def run(args):
         args.checkpoint.unlink(missing_ok=True)
     paths = crops.listed(args.data, args.pictures)
     asked = rates.shown(card["groups"])
-    val = rates.windows(args.data, paths, 48 if args.device == "cuda" else 24, args.device)
+    val = rates.windows(args.data, paths, args.device)
     data = None if args.export_only else pictures(args, paths)
     joint = begin(args, card, weights, data)
     if not joint.load() and args.export_only:

@@ -38,7 +38,7 @@ def write(joint, card, weights, val, asked, out):
     o = joint.options
     figures = {
         "codec": name, "source": card["codec_id"], "verb": o.verb, "only_whole": o.only_whole, "seed": o.seed,
-        "batch": o.batch, "window": o.window, "precision": o.precision, "device": joint.device.type,
+        "batch": o.batch, "window": o.window, "precision": o.precision, "device": o.device,
         "steps": joint.step, "minutes": round(joint.seconds / 60, 2), "finished": joint.complete,
         "largest_real": joint.largest, "fixed_point_difference": round(difference, 3),
         "onnx_difference": {k: float(f"{v:.1e}") for k, v in differences.items()},

@@ -20,6 +20,7 @@ NETS, CORE, STEPS, CODER, DECAY = 1e-3, 1e-4, 3e-4, 1e-2, 1e-4
 RISE, CORE_FROM, CORE_RISE = 200, 100, 400  # steps; the core waits until the stand-in of the coder says something
 AVERAGE = 0.999
 SAVE_EVERY, TELL_EVERY = 20, 100  # seconds, steps
+TOLD = ("minutes", "batch", "window", "precision", "device")  # options that an export from a checkpoint tells of
 
 
 class Joint:
@@ -49,23 +50,22 @@ class Joint:
         fused = {"fused": True} if self.device.type == "cuda" else {}
         self.optimizer = torch.optim.AdamW(groups, lr=NETS, betas=(0.9, 0.98), weight_decay=0.0, **fused)
         self.step, self.seconds, self.curve, self.before, self.largest = 0, 0.0, [], None, 0.0
-        self.complete, self.stopped = False, False
+        self.complete, self.stopped, self.compiled = False, False, {}
 
     def run_nets(self, which, latent, condition):
         """Runs a decoder in bfloat16 if so asked."""
-        net = getattr(self, f"compiled_{which}", getattr(self.codec, which))
+        net = self.compiled.get(which) or getattr(self.codec, which)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
             return net(latent, condition)
 
     def compile(self):
         """Has torch compile the decoders; goes on without if it cannot."""
         try:
-            for which in ("default", "edge"):
-                setattr(self, f"compiled_{which}", torch.compile(getattr(self.codec, which)))
+            self.compiled = {which: torch.compile(getattr(self.codec, which)) for which in ("default", "edge")}
             self.loss()[0].backward()
         except Exception as error:  # Compilers fail in many ways, and none of them matters.
             print(f"not compiled: {type(error).__name__}: {error}"[:500], flush=True)
-            del self.compiled_default, self.compiled_edge
+            self.compiled = {}
         self.optimizer.zero_grad()
 
     def loss(self):
@@ -188,6 +188,7 @@ class Joint:
             "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(), "step": self.step,
             "seconds": self.seconds, "curve": self.curve, "before": self.before, "largest": self.largest,
             "statistics": self.statistics, "complete": self.complete,
+            "options": {name: getattr(self.options, name) for name in TOLD},
         }  # fmt: skip
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         draft = self.checkpoint.with_suffix(".part")
@@ -209,6 +210,8 @@ class Joint:
         self.optimizer.load_state_dict(state["optimizer"])
         for name in ("step", "seconds", "curve", "before", "largest", "statistics", "complete"):
             setattr(self, name, state[name])
+        if self.options.export_only:
+            vars(self.options).update(state["options"])
         print(f"going on from step {self.step}", flush=True)
         return True
 

@@ -10,6 +10,7 @@ from .inverse import mean_square
 
 QUALITIES = [30, 40, 52, 65, 75, 85, 92]
 CUT_QUALITY = 75
+MEASURED = 48  # cells a side
 
 
 def shown(groups):
@@ -17,17 +18,17 @@ def shown(groups):
     return [(q, groups[-1]) for q in QUALITIES] + [(CUT_QUALITY, end) for end in groups[-2::-1]]
 
 
-def windows(data, paths, size, device):
-    """Middles of pictures, as large as all allow, up to `size` cells, and which cells count.
+def windows(data, paths, device):
+    """Middles of pictures, as large as all allow, up to 48 cells, and which cells count.
 
     Pictures are those of `splits/codec-images-val-textured.txt`, or the first twelve of `paths` where it is missing.
     Shape: f32 [n, 96, m, m], f32 [n, m, m].
     """
     split = Path(data) / "splits" / "codec-images-val-textured.txt"
     if split.exists():
-        paths = [Path(data) / name for name in split.read_text().split()]
-    bands = [bands_of(read_picture(p)[None])[0] for p in paths[:12] if p.exists()]
-    size = min(size, *(n for b in bands for n in b.shape[1:]))
+        paths = [p for p in (Path(data) / name for name in split.read_text().split()) if p.exists()] or paths
+    bands = [bands_of(read_picture(p)[None])[0] for p in paths[:12]]
+    size = min(MEASURED, *(n for b in bands for n in b.shape[1:]))
     place = lambda n: (n - size) // 2
     cut = [b[:, place(b.shape[1]) :, place(b.shape[2]) :][:, :size, :size] for b in bands]
     edges = [torch.tensor([b.shape[i] == size for b in bands]) for i in (1, 1, 2, 2)]

@@ -88,6 +88,10 @@ def test_rims_count_only_where_the_picture_ends(pictures):
     data = crops.prepare(sorted(pictures.iterdir()), 12, 8, "cpu", 1)
     # 0.67 of them is too small.
     assert len(data.start) == 2 * 8 and torch.isclose(data.chance.sum(), torch.tensor(1.0).double())
+    # The last way to lay a picture: mirrored on both axes, then its axes exchanged.
+    turned = crops.read_picture(pictures / "0.png").flip(0, 1).transpose(0, 1)
+    assert (int(data.height[7]), int(data.width[7])) == (22, 17)
+    assert torch.equal(data.cells[data.start[7] : data.start[8]].T.view(96, 22, 17).int(), crops.bands_of(turned[None])[0])
     bands, inside = data.draw(50, 12, torch.Generator().manual_seed(1))
     assert bands.shape == (50, 96, 12, 12) and inside[:, 3:-3, 3:-3].min() == 1
     whole = crops.bands_of(crops.read_picture(pictures / "0.png")[None])[0]
@@ -161,15 +165,18 @@ def test_onnx_says_what_torch_says(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def few_rows(monkeypatch):
-    """Measures less, to be quick."""
+def quick(monkeypatch):
+    """Measures less, and leaves the number of threads as it was."""
     monkeypatch.setattr(rates, "shown", lambda groups: [(75, groups[-1])])
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 def words(verb, pictures, folder, *more):
     sizes = ["--default", "8x2", "--edge", "8x1", "--batch", "4", "--window", "10"]
     places = ["--bundle", str(MODELS / "rgb"), "--data", str(pictures), "--out", str(folder / "out")]
-    return [verb, *sizes, *places, "--work", str(folder), "--device", "cpu", "--steps", "6", "--marks", "1", *more]
+    return [verb, *sizes, *places, "--work", str(folder), "--device", "cpu", "--threads", "1", "--steps", "6", "--marks", "1", *more]
 
 
 def test_stopping_and_going_on_changes_nothing(pictures, tmp_path, monkeypatch):
