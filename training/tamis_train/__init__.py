@@ -1,1 +1,1 @@
-"""Training of heads: small models that read tamis' latents."""
+"""Training of heads, which read tamis' latents, of codecs, and of neural decoders."""

@@ -1,21 +1,23 @@
-"""`python -m tamis_train head NAME` trains and exports a head; `python -m tamis_train card NAME` remakes its card."""
+"""`python -m tamis_train head NAME` trains and exports a head; `python -m tamis_train card NAME` remakes its card;
+`codec` and `decoder` train a codec with neural decoders, or these alone."""
 
 import argparse
+import importlib
 import json
 from pathlib import Path
 
 import torch
 
-from . import card, digits, export, waste
+from . import card, codec_command
 from .bundle import Bundle
 
-HEADS = {"waste": waste, "digits": digits}
+HEADS = ("waste", "digits")
 BUNDLES = {"image": "models/rgb", "audio": "models/mono"}
 
 
 def main(words=None):
     """Parses `words`, does it."""
-    parser = argparse.ArgumentParser(prog="python -m tamis_train", description="Trains heads for tamis.")
+    parser = argparse.ArgumentParser(prog="python -m tamis_train", description="Trains heads, codecs and decoders for tamis.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("head", help="train and export a head; run again to go on after a stop")
     verb.add_argument("name", choices=HEADS)
@@ -31,8 +33,13 @@ def main(words=None):
     verb = verbs.add_parser("card", help="remake README.md and curve.svg from figures.json")
     verb.add_argument("name", choices=HEADS)
     verb.add_argument("--out", type=Path)
+    codec_command.arguments(verbs)
     args = parser.parse_args(words)
-    module, out = HEADS[args.name], args.out or Path("models") / args.name
+    if args.verb in ("codec", "decoder"):
+        codec_command.run(args)
+        return
+    # Only here: a recipe needs libraries that others do not.
+    module, out = importlib.import_module(f".{args.name}", __package__), args.out or Path("models") / args.name
     if args.verb == "head":
         head(args, module, out)
     card.write(module, out)
@@ -40,6 +47,8 @@ def main(words=None):
 
 def head(args, module, out):
     """Trains, exports, measures; writes `head.onnx` and `figures.json`."""
+    from . import export
+
     torch.set_num_threads(args.threads)
     folder = args.bundle or Path(BUNDLES[module.KIND])
     bundle = Bundle.load(folder)

@@ -35,11 +35,9 @@ class Bundle:
     @staticmethod
     def load(folder):
         """Reads a bundle from its folder."""
-        folder = Path(folder)
-        card = tomllib.loads((folder / "codec.toml").read_text())
+        card, weights = read(folder)
         if card["format"] != 2 or card["ends"] != "mirror" or card["quantizer"]["kind"] != "step":
             raise ValueError(f"{folder}: heads are trained on bundles of format 2 with mirrored ends and steps")
-        weights = load_file(folder / "weights.safetensors")
         bands, terms = card["inputs"] * (4 if card["kind"] == "image" else 2) ** card["levels"], None
         if (arithmetic := card.get("arithmetic", "float")) == "fixed":
             bands = 96 if card["inputs"] == 3 else 64
@@ -75,8 +73,12 @@ class Bundle:
         wide = torch.floor((x + 0.5).nan_to_num(0).clamp(0, 1).mul(65535).double() + 0.5).int()
         value = torch.div(wide * 2040 + 32767, 65535, rounding_mode="floor")
         bands = fixed_bands(pad_mirror(pad_mirror(value, 8, -1), 8, -2))
+        return self.project_bands(bands)
+
+    def project_bands(self, bands):
+        """Shape: int32 [b, bands, h, w] -> int16 [b, C, h, w]."""
         index, weight = self.terms
-        y = self.bias.int()[:, None, None].expand(len(x), -1, *bands.shape[2:]).clone()
+        y = self.bias.int()[:, None, None].expand(len(bands), -1, *bands.shape[2:]).clone()
         for t in range(index.shape[1]):
             saturate(y.add_(mul(bands[:, index[:, t]], weight[:, t, None, None])))
         return y.short()
@@ -108,6 +110,12 @@ class Bundle:
         return self.quantize(y, quality) * (step / self.deviation[None][wide]) * kept
 
 
+def read(folder):
+    """The two files of a bundle: `codec.toml` as a dict, and the tensors."""
+    folder = Path(folder)
+    return tomllib.loads((folder / "codec.toml").read_text()), load_file(folder / "weights.safetensors")
+
+
 def whole_terms(weights):
     """Index and weights in 1/32768 of a projection in fixed point, in their stored order. Shape: int32 [C, terms] twice."""
     weight = weights.get("analysis.weight", weights.get("analysis"))
@@ -128,9 +136,13 @@ def dense(weights, name, rows, columns):
     """A projection as one matrix, also where the file holds it as indices and weights. Shape: [rows, columns]."""
     if name in weights:
         return weights[name].float()
-    matrix = torch.zeros(rows, columns)
-    # `scatter_add_`, since an index may stand twice in a row as filling.
-    return matrix.scatter_add_(1, weights[f"{name}.index"].long(), weights[f"{name}.weight"].float())
+    return matrix(weights[f"{name}.index"].long(), weights[f"{name}.weight"].float(), rows, columns)
+
+
+def matrix(index, weight, rows, columns):
+    """A few terms a row as one matrix. Shape: index and weight [rows, terms] -> [rows, columns]."""
+    # `scatter_add`, since an index may stand twice in a row as filling.
+    return weight.new_zeros(rows, columns).scatter_add(1, index, weight)
 
 
 def step_factor(quality):

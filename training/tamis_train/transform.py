@@ -60,7 +60,7 @@ def pad_mirror(x, cell, axis=-1):
     if whole == n:
         return x
     period = max(1, 2 * (n - 1))
-    index = torch.arange(whole) % period
+    index = torch.arange(whole, device=x.device) % period
     return x.index_select(axis, torch.minimum(index, period - index) if n > 1 else index * 0)
 
 
