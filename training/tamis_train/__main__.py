@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from . import card, codec_command
+from . import card, codec_command, peers_sound
 from .bundle import Bundle
 
 HEADS = ("waste", "digits")
@@ -34,9 +34,13 @@ def main(words=None):
     verb.add_argument("name", choices=HEADS)
     verb.add_argument("--out", type=Path)
     codec_command.arguments(verbs)
+    peers_sound.arguments(verbs)
     args = parser.parse_args(words)
     if args.verb in ("codec", "decoder"):
         codec_command.run(args)
+        return
+    if args.verb == "peers-sound":
+        peers_sound.run(args)
         return
     # Only here: a recipe needs libraries that others do not.
     module, out = importlib.import_module(f".{args.name}", __package__), args.out or Path("models") / args.name

@@ -11,7 +11,7 @@ from .codec import Codec
 from .joint import Joint
 
 def size(word):
-    """`128x6` as width and number of blocks."""
+    """`112x6` as width and number of blocks."""
     width, blocks = map(int, word.split("x"))
     return width, blocks
 
@@ -34,8 +34,8 @@ def arguments(verbs):
         verb.add_argument("--batch", type=int, help="windows a step (default: 128 on CUDA, 16 on CPU)")
         verb.add_argument("--window", type=int, help="cells a side (default: 32 on CUDA, 20 on CPU)")
         verb.add_argument("--precision", choices=("bf16", "f32"), help="of the decoders (default: bf16 on CUDA, f32 on CPU)")
-        verb.add_argument("--default", type=size, default=(128, 6), help="width and blocks of the decoder (128x6)")
-        verb.add_argument("--edge", type=size, default=(64, 6), help="those of the small one (64x6)")
+        verb.add_argument("--default", type=size, default=(112, 6), help="width and blocks of the decoder (112x6)")
+        verb.add_argument("--edge", type=size, default=(48, 4), help="those of the small one (48x4)")
         verb.add_argument("--only-whole", action="store_true", help="never cut channels off in training")
         verb.add_argument("--marks", type=int, default=10, help="how often to measure on the way")
         verb.add_argument("--compile", action="store_true", help="have torch compile the decoders, if it can")

@@ -34,7 +34,7 @@ class Residual(nn.Module):
 
     def __init__(self, channels, bands, width, blocks):
         super().__init__()
-        self.first = nn.Conv2d(channels, width, 3, padding=1)
+        self.first = nn.Conv2d(channels, width, 1)
         self.condition = nn.Linear(2, HIDDEN)
         self.shift = nn.Linear(HIDDEN, width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
@@ -48,7 +48,7 @@ class Residual(nn.Module):
     @property
     def reach(self):
         """Cells to each side that a value depends on."""
-        return 1 + len(self.blocks)
+        return len(self.blocks)
 
     def forward(self, latent, condition):
         condition = F.relu(self.condition(condition))

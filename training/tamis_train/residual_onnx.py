@@ -35,6 +35,13 @@ class Graph:
         pads = [layer.padding[0]] * 4
         return self.node("Conv", [x, w, b], name, group=layer.groups, kernel_shape=list(layer.kernel_size), pads=pads)
 
+    def asinh(self, x):
+        """sign(x) log(|x| + sqrt(x x + 1)): engines have no fast Asinh."""
+        size = self.node("Abs", [x], "size")
+        square = self.node("Add", [self.node("Mul", [x, x], "square"), self.constant("one", torch.ones(1))], "square1")
+        log = self.node("Log", [self.node("Add", [size, self.node("Sqrt", [square], "root")], "sum")], "log")
+        return self.node("Mul", [self.node("Sign", [x], "sign"), log], "even")
+
     def vector(self, x, layer, name, bias=None):
         """A linear layer of the condition, as what broadcasts over a grid."""
         w = self.constant(f"{name}.weight", layer.weight)
@@ -49,7 +56,7 @@ def graph(net):
     w, b = g.constant("condition.weight", net.condition.weight), g.constant("condition.bias", net.condition.bias)
     seen = g.node("Relu", [g.node("Gemm", ["condition", w, b], "condition.flat", transB=1)], "seen")
     x = g.node("Mul", ["latent", g.constant("gain", net.gain[None, :, None, None])], "gained")
-    x = g.conv(g.node("Asinh", [x], "even"), net.first, "first")
+    x = g.conv(g.asinh(x), net.first, "first")
     x = g.node("Add", [x, g.vector(seen, net.shift, "shift")], "start")
     for k, block in enumerate(net.blocks):
         y = g.conv(g.conv(x, block.depth, f"depth{k}"), block.wide, f"wide{k}")
