@@ -384,7 +384,13 @@ pub struct Eval {
     #[arg(long, conflicts_with = "decoder")]
     pub preview: bool,
     /// Decoders of pictures, with commas between them [default: the one that decode uses]
-    #[arg(long, value_enum, value_name = "DECODERS", value_delimiter = ',', conflicts_with = "orders")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "DECODERS",
+        value_delimiter = ',',
+        conflicts_with = "orders"
+    )]
     pub decoder: Vec<DecoderName>,
     /// Compare orders of the channels of one bundle at one quality: what the first of each give
     #[arg(long, conflicts_with = "channels")]

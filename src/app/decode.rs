@@ -40,7 +40,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let depth = if typed.float { WavDepth::F32 } else { WavDepth::I16 };
     let picture = if typed.ppm { Picture::Ppm } else { Picture::Png };
     let decoders = Decoders::new(&typed.decoding);
-    each(&typed.unpacking, &decoders, "decoding", |place, _, _| Ok(Box::new(frames(place, picture, depth))))
+    each(&typed.unpacking, &decoders, "decoding", |place, _, _| {
+        Ok(Box::new(frames(place, picture, depth)))
+    })
 }
 
 /// Writes decoded pictures and sounds.

@@ -191,17 +191,24 @@ impl Decoder {
             fixed.decode(b, latent, gray, samples);
             return Ok(());
         };
-        let (grid, extent) = ([latent.grid[0], latent.grid[1]], [latent.extent[0], latent.extent[1]]);
+        let (grid, extent) =
+            ([latent.grid[0], latent.grid[1]], [latent.extent[0], latent.extent[1]]);
         let strip = &mut self.strip;
         for (read, keep) in neural.rows(latent, 0, FixedDecoder::ROWS)?.tiles() {
             let high = keep.len();
             strip.resize(b.inner() * high * grid[1], 0);
-            neural.each(b, latent, channels, (read, keep.clone()), |band, row, column, values| {
-                let at = (band * high + row - keep.start) * grid[1] + column;
-                for (to, &from) in strip[at..].iter_mut().zip(values) {
-                    *to = from.round_ties_even() as i16;
-                }
-            })?;
+            neural.each(
+                b,
+                latent,
+                channels,
+                (read, keep.clone()),
+                |band, row, column, values| {
+                    let at = (band * high + row - keep.start) * grid[1] + column;
+                    for (to, &from) in strip[at..].iter_mut().zip(values) {
+                        *to = from.round_ties_even() as i16;
+                    }
+                },
+            )?;
             fixed.push_bands(strip, keep, grid, extent, gray, samples);
         }
         Ok(())

@@ -27,6 +27,8 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use head::Head;
 pub use head_card::{HeadCard, Prediction};
+pub use models::{
+    decoders_of, find_bundle, find_codec, find_decoder, find_head, shipped_bundles, shipped_heads,
+};
 pub use neural::Neural;
 pub use neural_card::{DecoderCard, DecoderSize, Role};
-pub use models::{decoders_of, find_bundle, find_codec, find_decoder, find_head, shipped_bundles, shipped_heads};

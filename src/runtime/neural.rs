@@ -1,6 +1,7 @@
 //! Neural decoders: ONNX models that turn latents into bands.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,14 +49,13 @@ impl Neural {
     /// `Bundle` if the model is damaged, uses operators that are not known, lacks metadata, or has
     /// other inputs than `latent` and `condition`.
     pub fn from_onnx(name: &str, mut onnx: &[u8]) -> Result<Self> {
-        let bad = |e: TractError| Error::bundle(name, format!("{e:#}"));
         let framework = tract_onnx::onnx();
-        let proto = framework.proto_model_for_read(&mut onnx).map_err(bad)?;
+        let proto = guarded(name, || framework.proto_model_for_read(&mut onnx))?;
         let properties: HashMap<String, String> =
             proto.metadata_props.iter().map(|p| (p.key.clone(), p.value.clone())).collect();
         let card = DecoderCard::from_properties(name, &properties)?;
-        let model = framework.model_for_proto_model(&proto).map_err(bad)?;
-        let inputs = model.input_outlets().map_err(bad)?;
+        let model = guarded(name, || framework.model_for_proto_model(&proto))?;
+        let inputs = guarded(name, || model.input_outlets())?;
         let inputs: Vec<&str> = inputs.iter().map(|o| model.node(o.node).name.as_str()).collect();
         let condition = match inputs[..] {
             ["latent"] => None,
@@ -94,22 +94,25 @@ impl Neural {
         out: &mut [f32],
     ) -> Result<()> {
         let [height, width] = grid;
-        let bad = |e: TractError| {
-            Error::bundle(&self.card.name, format!("tile of {height} x {width} cells: {e:#}"))
+        let name = &self.card.name;
+        let outputs = guarded(name, || {
+            let plan = self.plan(grid)?;
+            let shape = [1, self.card.channels, height, width];
+            let mut inputs: TVec<TValue> = tvec!(Tensor::from_shape(&shape, latent)?.into());
+            if let Some(at) = self.condition {
+                inputs.insert(at, Tensor::from_shape(&[1, 2], &condition)?.into());
+            }
+            plan.run(inputs)
+        })?;
+        let [output] = &outputs[..] else {
+            let reason = format!("has {} outputs; needed is one", outputs.len());
+            return Err(Error::bundle(name, reason));
         };
-        let plan = self.plan(grid).map_err(bad)?;
-        let shape = [1, self.card.channels, height, width];
-        let mut inputs: TVec<TValue> =
-            tvec!(Tensor::from_shape(&shape, latent).map_err(bad)?.into());
-        if let Some(at) = self.condition {
-            inputs.insert(at, Tensor::from_shape(&[1, 2], &condition).map_err(bad)?.into());
-        }
-        let outputs = plan.run(inputs).map_err(bad)?;
-        let view = outputs[0].to_plain_array_view::<f32>().map_err(bad)?;
+        let view = guarded(name, || output.to_plain_array_view::<f32>())?;
         let needed = [1, out.len() / (height * width).max(1), height, width];
         if view.shape() != needed {
             let reason = format!("gives {:?} for a tile, needed is {needed:?}", view.shape());
-            return Err(Error::bundle(&self.card.name, reason));
+            return Err(Error::bundle(name, reason));
         }
         let mut sound = true;
         for (to, &from) in out.iter_mut().zip(view.iter()) {
@@ -117,8 +120,9 @@ impl Neural {
             sound &= from.is_finite();
         }
         if !sound {
-            let reason = "gives values that are no finite numbers; use the linear decoder (--preview)";
-            return Err(Error::bundle(&self.card.name, reason));
+            let reason =
+                "gives values that are no finite numbers; use the linear decoder (--preview)";
+            return Err(Error::bundle(name, reason));
         }
         Ok(())
     }
@@ -142,5 +146,16 @@ impl Neural {
         }
         plans.insert(grid, plan.clone());
         Ok(plan)
+    }
+}
+
+/// What the engine makes of a file that may hold anything: some graphs that make no sense are met with
+/// a panic.
+fn guarded<T>(name: &str, call: impl FnOnce() -> TractResult<T>) -> Result<T> {
+    // Nothing is left half done: plans are added when they are whole.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(e)) => Err(Error::bundle(name, format!("{e:#}"))),
+        Err(_) => Err(Error::bundle(name, "is no model that can be run; is the file damaged?")),
     }
 }

@@ -56,11 +56,7 @@ impl NeuralBands {
                  linear decoder, --preview),",
                 card.name
             );
-            return Err(Error::Limit {
-                what,
-                limit: WHOLE as u64,
-                actual: latent.cells() as u64,
-            });
+            return Err(Error::Limit { what, limit: WHOLE as u64, actual: latent.cells() as u64 });
         }
         Ok(Axis::new(latent.grid[0], card.reach.map(|reach| reach + margin), TILE, unit))
     }
@@ -126,5 +122,64 @@ impl NeuralBands {
             self.bands.iter_mut().zip(&self.linear).for_each(|(y, linear)| *y += linear);
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "onnx"))]
+#[path = "../../tests/common/onnx.rs"]
+mod onnx;
+
+#[cfg(all(test, feature = "onnx"))]
+mod tests {
+    use super::*;
+    use crate::codec::{Frame, Quality, plain};
+    use crate::runtime::find_bundle;
+
+    /// Bands of every row, asked for as the decoder of floats does: with some beyond the tile.
+    fn bands(bundle: &Bundle, latent: &Latent, reach: &[(&str, &str)], margin: usize) -> Vec<f32> {
+        let (codec, channels) = (bundle.codec_id().to_string(), bundle.channels().to_string());
+        let mut properties = vec![("tamis.decoder", codec.as_str()), ("tamis.role", "residual")];
+        properties.push(("tamis.channels", &channels));
+        properties.extend(reach);
+        let file = onnx::local(bundle.channels(), bundle.inner(), 30.0, &properties);
+        let neural = Neural::from_onnx("local", &file).expect("a good model");
+        let mut all = NeuralBands::new(bundle, Arc::new(neural)).expect("the same codec");
+        let (high, wide) = (latent.grid[0], latent.grid[1]);
+        let mut out = vec![f32::NAN; bundle.inner() * high * wide];
+        for (read, keep) in all.rows(latent, margin, 4).expect("small").tiles() {
+            let want = keep.start.saturating_sub(margin)..(keep.end + margin).min(high);
+            all.each(bundle, latent, 30, (read, want), |band, row, column, values| {
+                let to = &mut out[(band * high + row) * wide + column..][..values.len()];
+                // What was there before is the margin of another tile: the same but for rounding.
+                for (to, &from) in to.iter_mut().zip(values) {
+                    assert!(to.is_nan() || (*to - from).abs() <= 1e-4 * (1.0 + from.abs()));
+                    *to = from;
+                }
+            })
+            .expect("runs");
+        }
+        out
+    }
+
+    #[test]
+    fn tiles_give_what_the_whole_picture_does() {
+        let bundle = find_bundle("rgb").expect("shipped");
+        for (rows, columns) in [(9, 330), (171, 12), (165, 163)] {
+            let (height, width) = (8 * rows - 3, 8 * columns - 5);
+            let samples = (0..3 * height * width).map(|i| ((i * i) >> 7) as u8).collect();
+            let frame = Frame::rgb(height, width, samples).expect("a frame");
+            let latent = plain::encode(&bundle, &frame, 36, Quality::DEFAULT).expect("fits");
+            let whole = bands(&bundle, &latent, &[], 0);
+            let scale = whole.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+            assert!(whole.iter().all(|x| x.is_finite()) && scale > 100.0);
+            for margin in [0, 4] {
+                let tiles = bands(&bundle, &latent, &[("tamis.reach", "2")], margin);
+                let off = whole.iter().zip(&tiles).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off <= 1e-4 * scale, "{rows} x {columns}: off by {off} of {scale}");
+            }
+            // The test would see a reach that is too small.
+            let short = bands(&bundle, &latent, &[("tamis.reach", "1")], 0);
+            assert!(whole.iter().zip(&short).any(|(a, b)| (a - b).abs() > 1e-3 * scale));
+        }
     }
 }

@@ -136,7 +136,10 @@ impl FixedDecoder {
         out: &mut [u8],
     ) {
         let whole = |row: usize| row.is_multiple_of(Self::ROWS);
-        assert!(whole(rows.start) && (whole(rows.end) || rows.end == grid[0]), "rows are no strips");
+        assert!(
+            whole(rows.start) && (whole(rows.end) || rows.end == grid[0]),
+            "rows are no strips"
+        );
         if out.is_empty() || rows.is_empty() {
             return;
         }
