@@ -204,7 +204,7 @@ fn a_trial_measures_what_eval_does() {
         let trial = Trial::new(&bundle, &frame, Quality::DEFAULT).unwrap();
         for n in [channels, bundle.channels()] {
             let kept: Vec<usize> = (0..n).collect();
-            let expected = measure(&bundle, &frame, n, Quality::DEFAULT).unwrap().psnr_db;
+            let expected = measure(&bundle, &frame, n, Quality::DEFAULT, None).unwrap().psnr_db;
             let found = trial.psnr_db(&bundle, &kept).unwrap();
             assert!((found - expected).abs() < 1e-6, "{name} {n}: {found} {expected}");
         }

@@ -149,15 +149,37 @@ pub struct Unpacking {
     pub json: bool,
 }
 
+/// Which decoder turns latents into pictures.
+#[derive(Debug, clap::Args)]
+pub struct Decoding {
+    /// Pictures by the linear decoder, which every bundle has: fast, a little worse
+    #[arg(long, conflicts_with = "decoder")]
+    pub preview: bool,
+    /// Decoder of pictures [default: the bundle's default one if it has one, else the linear one]
+    #[arg(long, value_enum, value_name = "DECODER")]
+    pub decoder: Option<DecoderName>,
+}
+
+/// The decoders that a bundle may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DecoderName {
+    /// A neural one, the best.
+    Default,
+    /// A neural one, fast.
+    Edge,
+    /// The linear inverse, the fastest.
+    Linear,
+}
+
 /// `tamis decode`
 #[derive(Debug, clap::Args)]
 pub struct Decode {
     /// What is unpacked; a file is a .png, .ppm or .wav.
     #[command(flatten)]
     pub unpacking: Unpacking,
-    /// Use the bundle's linear inverse; today every bundle has only that
-    #[arg(long)]
-    pub preview: bool,
+    /// Which decoder.
+    #[command(flatten)]
+    pub decoding: Decoding,
     /// Write sounds as 32-bit float instead of 16-bit
     #[arg(long)]
     pub float: bool,
@@ -173,6 +195,9 @@ pub struct Export {
     /// What is unpacked.
     #[command(flatten)]
     pub unpacking: Unpacking,
+    /// Which decoder.
+    #[command(flatten)]
+    pub decoding: Decoding,
     /// Pictures as PNG
     #[arg(long, group = "format")]
     pub png: bool,
@@ -362,6 +387,18 @@ pub struct Eval {
     /// Channels kept: the end of one of the bundle's groups [default: all]
     #[arg(long)]
     pub channels: Option<usize>,
+    /// Pictures by the linear decoder, as `decode --preview` has them
+    #[arg(long, conflicts_with = "decoder")]
+    pub preview: bool,
+    /// Decoders of pictures, with commas between them [default: the one that decode uses]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "DECODERS",
+        value_delimiter = ',',
+        conflicts_with = "orders"
+    )]
+    pub decoder: Vec<DecoderName>,
     /// Compare orders of the channels of one bundle at one quality: what the first of each give
     #[arg(long, conflicts_with = "channels")]
     pub orders: bool,

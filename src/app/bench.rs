@@ -15,7 +15,7 @@ use crate::lab::bench::{Bench, Row};
 use crate::pipeline::media;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::synthetic::{Scene, Tone};
-use crate::runtime::Simd;
+use crate::runtime::{DecoderSize, Neural, Simd, decoders_of, find_decoder};
 
 /// Sizes of pictures that are made if none are named, as width and height.
 const SIZES: [(usize, usize); 3] = [(768, 512), (1920, 1080), (4096, 3072)];
@@ -45,8 +45,12 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             Kind::Image if bundle.inputs == 1 => pictures.iter().map(|p| gray(p)).collect(),
             Kind::Image => pictures.clone(),
         };
+        let neural = match bundle.kind {
+            Kind::Image => neural(&bundle)?,
+            Kind::Audio => Vec::new(),
+        };
         for frames in &sets {
-            for bench in benches(typed, &bundle, frames) {
+            for bench in benches(typed, &bundle, &neural, frames) {
                 let bar = files::progress(0, "measuring");
                 let new = bench.run()?;
                 bar.finish_and_clear();
@@ -67,7 +71,12 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
 }
 
 /// Every combination that is asked for.
-fn benches<'a>(typed: &Typed, bundle: &Arc<Bundle>, frames: &'a [Frame]) -> Vec<Bench<'a>> {
+fn benches<'a>(
+    typed: &Typed,
+    bundle: &Arc<Bundle>,
+    neural: &[(DecoderSize, Arc<Neural>)],
+    frames: &'a [Frame],
+) -> Vec<Bench<'a>> {
     let image = bundle.kind == Kind::Image;
     let mut channels: Vec<usize> =
         CHANNELS.into_iter().filter(|c| image && bundle.groups.contains(c)).collect();
@@ -88,11 +97,24 @@ fn benches<'a>(typed: &Typed, bundle: &Arc<Bundle>, frames: &'a [Frame]) -> Vec<
         for &simd in &simds {
             for &threads in &threads {
                 let bundle = Arc::clone(bundle);
-                all.push(Bench { bundle, channels, simd, threads, time, frames });
+                // They take as long for few channels, and hardly depend on ours of instructions.
+                let once = channels == bundle.channels() && simd == Simd::best();
+                let neural = if once { neural.to_vec() } else { Vec::new() };
+                all.push(Bench { bundle, channels, neural, simd, threads, time, frames });
             }
         }
     }
     all
+}
+
+/// The neural decoders of a bundle, if this build runs them.
+fn neural(bundle: &Bundle) -> Result<Vec<(DecoderSize, Arc<Neural>)>> {
+    if !cfg!(feature = "onnx") {
+        return Ok(Vec::new());
+    }
+    let open = |size| Some((size, find_decoder(bundle, size).transpose()?));
+    let all = decoders_of(bundle).filter_map(open);
+    all.map(|(size, neural)| Ok((size, Arc::new(neural?)))).collect()
 }
 
 /// Pictures of each size, those that were named or made ones.
@@ -143,13 +165,15 @@ fn line(row: &Row) -> String {
         true => (format!("{} channels", row.extent[0]), "x real time"),
         false => (format!("{}x{}", row.extent[1], row.extent[0]), "MP/s"),
     };
-    let coder = row.what.coder().map_or("", name);
+    let speed = format!("{:.*}", if row.speed < 100.0 { 1 } else { 0 }, row.speed);
+    let decoder = row.what.decoder().map_or("", DecoderSize::name);
+    let by = row.what.coder().map_or(decoder, name);
     format!(
-        "{:<15} {coder:<5} {:<8} {:>4} channels  {extent:>12}  {simd:>8}  {:>8.0} {unit}{threads}",
+        "{:<15} {by:<7} {:<8} {:>4} channels  {extent:>12}  {simd:>8}  {:>8} {unit}{threads}",
         row.what.name(),
         row.bundle,
         row.channels,
-        row.speed
+        speed
     )
 }
 
@@ -172,6 +196,9 @@ fn fields(row: &Row) -> Value {
     });
     if let Some(coder) = row.what.coder() {
         line["coder"] = name(coder).into();
+    }
+    if let Some(decoder) = row.what.decoder() {
+        line["decoder"] = decoder.name().into();
     }
     line[if row.sound { "x_realtime" } else { "mpps" }] = json!(row.speed);
     line

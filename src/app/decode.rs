@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::args::{Decode as Typed, Unpacking};
 use super::codecs;
+use super::decoders::Decoders;
 use super::{
     Outcome, files, nothing_came_through, outcome, print_aside, print_line, say, say_once,
     stop_flag, tell, unread,
 };
 use crate::bitstream::{Limits, StreamHeader};
-use crate::codec::Bundle;
+use crate::codec::{Bundle, Kind};
 use crate::error::{Error, Result};
 use crate::pipeline::media::WavDepth;
 use crate::pipeline::sinks::{Frames, Names, Picture};
@@ -49,7 +50,10 @@ impl Place {
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let depth = if typed.float { WavDepth::F32 } else { WavDepth::I16 };
     let picture = if typed.ppm { Picture::Ppm } else { Picture::Png };
-    each(&typed.unpacking, "decoding", |place, _, _| Ok(Box::new(frames(place, picture, depth))))
+    let decoders = Decoders::new(&typed.decoding);
+    each(&typed.unpacking, &decoders, "decoding", |place, _, _| {
+        Ok(Box::new(frames(place, picture, depth)))
+    })
 }
 
 /// Writes decoded pictures and sounds.
@@ -68,6 +72,7 @@ pub fn frames(place: &Place, picture: Picture, depth: WavDepth) -> Frames {
 /// Unpacks every input into the sink that `sink` makes for it, decoded if the sink needs frames.
 pub fn each(
     typed: &Unpacking,
+    decoders: &Decoders,
     what: &'static str,
     sink: impl Fn(&Place, &Arc<Bundle>, Option<&StreamHeader>) -> Result<Box<dyn Sink>> + Sync,
 ) -> anyhow::Result<Outcome> {
@@ -92,7 +97,7 @@ pub fn each(
     let names = Names::default();
     let stop = stop_flag();
     let bar = files::progress(found.len() as u64, what);
-    let results: Vec<Option<Result<Report>>> = found
+    let results: Vec<Option<Result<Unpacked>>> = found
         .par_iter()
         .zip(&outputs)
         .map(|(input, name)| {
@@ -101,7 +106,7 @@ pub fn each(
             }
             let path = if folder { typed.output.join(name) } else { typed.output.clone() };
             let place = Place { path, folder, names: names.clone() };
-            let done = unpack(typed, &input.path, &place, &sink, &stop);
+            let done = unpack(typed, decoders, &input.path, &place, &sink, &stop);
             bar.inc(1);
             Some(done)
         })
@@ -114,18 +119,20 @@ pub fn each(
             continue;
         };
         let failed = match result {
-            Ok(report) => {
+            Ok(Unpacked { report, decoder }) => {
                 if outcome(&report) == Outcome::WithLosses {
                     all = Outcome::WithLosses;
                 }
                 if !typed.json && report.delivered > 0 {
                     let (input, frames) = (input.path.display(), report.delivered);
-                    say(format_args!("{input}: {frames} frames to {}", typed.output.display()));
+                    let by = decoder.map_or(String::new(), |d| format!(" by the {d} decoder"));
+                    let output = typed.output.display();
+                    say(format_args!("{input}: {frames} frames to {output}{by}"));
                 }
                 if typed.json {
                     let line = json!({
                         "path": input.path.display().to_string(), "frames": report.delivered, "lost": report.lost_count(),
-                        "warnings": report.warnings,
+                        "warnings": report.warnings, "decoder": decoder,
                     });
                     // Data may go to stdout; then the report goes to stderr.
                     if typed.output.as_os_str() == "-" {
@@ -154,13 +161,21 @@ pub fn each(
     Ok(all)
 }
 
+/// What became of an input.
+struct Unpacked {
+    report: Report,
+    /// Name of the decoder of its pictures, if there were any to decode.
+    decoder: Option<&'static str>,
+}
+
 fn unpack(
     typed: &Unpacking,
+    decoders: &Decoders,
     input: &Path,
     place: &Place,
     sink: impl Fn(&Place, &Arc<Bundle>, Option<&StreamHeader>) -> Result<Box<dyn Sink>>,
     stop: &AtomicBool,
-) -> Result<Report> {
+) -> Result<Unpacked> {
     let mut source = Files::packets(vec![PathBuf::from(input)]);
     let header = source.peek()?.and_then(|i| i.header.clone());
     // Without a readable packet any bundle will do: the line only counts what was lost.
@@ -188,10 +203,19 @@ fn unpack(
     if sink.needs() == Parts::LATENT {
         stages.push(Box::new(Gaps::default()));
     }
+    let mut decoder = None;
     if sink.needs() == Parts::FRAME {
-        stages.push(Box::new(Decode::new(bundle, channels)));
+        let chosen = decoders.of(&bundle)?;
+        decoder = (bundle.kind == Kind::Image).then_some(chosen.name);
+        let decode = Decode::new(bundle, channels);
+        stages.push(Box::new(match chosen.neural {
+            Some(neural) => decode.neural(neural)?,
+            None => decode,
+        }));
     }
-    Pipeline::new(Box::new(source), stages, vec![sink], BATCH)?.run(stop, |_, item| tell(item))
+    let pipeline = Pipeline::new(Box::new(source), stages, vec![sink], BATCH)?;
+    let report = pipeline.run(stop, |_, item| tell(item))?;
+    Ok(Unpacked { report, decoder })
 }
 
 /// The channels asked for, or all there are.

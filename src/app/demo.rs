@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::args::Demo as Typed;
+use super::decoders::choose;
 use super::{Outcome, files, outcome, print_line, stop_flag, tell};
 use crate::codec::{Frame, Latent, Layout, Quality, Samples};
 use crate::error::{Error, Result};
@@ -66,7 +67,11 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     if let Some((before, latent)) = kept {
         let bundle = Arc::new(find_bundle("rgb")?);
         let channels = bundle.channels();
-        let after = Decoder::new(bundle, channels).push(&latent, Layout::Rgb)?;
+        let mut decoder = match choose(&bundle, None)?.neural {
+            Some(neural) => Decoder::with_neural(bundle, channels, neural)?,
+            None => Decoder::new(bundle, channels),
+        };
+        let after = decoder.push(&latent, Layout::Rgb)?;
         db = psnr_db(&before, &after)?;
         let pair = encode_png(&beside(&before, &after)?)?;
         std::fs::write(&picture, pair).map_err(|e| Error::io(&picture, e))?;

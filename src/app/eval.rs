@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::args::Eval as Typed;
-use super::codecs::{Codecs, asked};
+use super::args::{DecoderName, Eval as Typed};
+use super::codecs::{self, Codecs};
+use super::decoders::choose;
 use super::{Outcome, eval_orders, files, print_line};
 use crate::codec::{Bundle, Frame, Quality};
 use crate::error::{Error, Result};
@@ -57,7 +58,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let bundles: Vec<Arc<Bundle>> = if typed.codec.is_empty() {
         vec![Codecs::default().fit(first.layout, first.channels)?]
     } else {
-        typed.codec.iter().map(|n| asked(n).map(Arc::new)).collect::<Result<_>>()?
+        typed.codec.iter().map(|n| codecs::asked(n).map(Arc::new)).collect::<Result<_>>()?
     };
     if typed.orders {
         let ([bundle], [quality]) = (&bundles[..], &qualities[..]) else {
@@ -67,16 +68,27 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         };
         return eval_orders::run(bundle, &frames, *quality, typed, outcome);
     }
-    let bar = files::progress((bundles.len() * qualities.len() * frames.len()) as u64, "measuring");
-    let mut curves = Vec::new();
+    let asked: Vec<Option<DecoderName>> = match (typed.preview, &typed.decoder[..]) {
+        (true, _) => vec![Some(DecoderName::Linear)],
+        (false, []) => vec![None],
+        (false, names) => names.iter().copied().map(Some).collect(),
+    };
+    let mut pairs = Vec::new();
     for bundle in &bundles {
+        for asked in &asked {
+            pairs.push((bundle, choose(bundle, *asked)?));
+        }
+    }
+    let bar = files::progress((pairs.len() * qualities.len() * frames.len()) as u64, "measuring");
+    let mut curves = Vec::new();
+    for (bundle, decoder) in &pairs {
         let channels = typed.channels.unwrap_or(bundle.channels());
         let mut curve = Vec::new();
         for &quality in &qualities {
             let measures: Vec<Result<Measure>> = frames
                 .par_iter()
                 .map(|(_, frame)| {
-                    let m = measure(bundle, frame, channels, quality);
+                    let m = measure(bundle, frame, channels, quality, decoder.neural.as_ref());
                     bar.inc(1);
                     m
                 })
@@ -86,8 +98,8 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 match m {
                     Ok(m) => {
                         if typed.json {
-                            let line = fields(&m, audio, bundle, quality, &json!({ "path": path }));
-                            print_line(line)?;
+                            let of = json!({ "path": path });
+                            print_line(fields(&m, audio, bundle, decoder.name, quality, &of))?;
                         }
                         good.push(m);
                     }
@@ -100,12 +112,16 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             if let Some(mean) = mean(&good) {
                 let n = json!({ "mean_of": good.len() });
                 if typed.json {
-                    print_line(fields(&mean, audio, bundle, quality, &n))?;
+                    print_line(fields(&mean, audio, bundle, decoder.name, quality, &n))?;
                 }
                 curve.push((quality, mean));
             }
         }
-        curves.push((bundle.card.name.clone(), curve));
+        let name = match &decoder.neural {
+            Some(_) => format!("{} {}", bundle.card.name, decoder.name),
+            None => bundle.card.name.clone(),
+        };
+        curves.push((name, curve));
     }
     bar.finish_and_clear();
     if !typed.json {
@@ -120,9 +136,17 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
 
 type Curve = (String, Vec<(Quality, Measure)>);
 
-fn fields(m: &Measure, audio: bool, bundle: &Bundle, quality: Quality, of: &Value) -> Value {
+fn fields(
+    m: &Measure,
+    audio: bool,
+    bundle: &Bundle,
+    decoder: &str,
+    quality: Quality,
+    of: &Value,
+) -> Value {
     let mut line = of.clone();
     line["codec"] = bundle.card.name.clone().into();
+    line["decoder"] = decoder.into();
     line["quality"] = quality.value().into();
     line["bytes"] = m.bytes.into();
     // JSON has no infinity: an exact copy has no finite ratio and gives null.
@@ -165,7 +189,7 @@ fn table(curves: &[Curve], audio: bool, files: usize) -> Result<()> {
     print_line(format!("mean of {files} files, whole files"))?;
     let [bits, psnr, second, third] = heads;
     print_line(format!(
-        "{:<10} {:>7} {bits:>12} {psnr:>9} {second:>9} {third:>7}",
+        "{:<14} {:>7} {bits:>12} {psnr:>9} {second:>9} {third:>7}",
         "codec", "quality"
     ))?;
     for (name, curve) in curves {
@@ -174,7 +198,7 @@ fn table(curves: &[Curve], audio: bool, files: usize) -> Result<()> {
             let second =
                 if audio { format!("{:.2}", m.second) } else { format!("{:.4}", m.second) };
             print_line(format!(
-                "{name:<10} {:>7} {:>12.4} {:>9.2} {second:>9} {third:>7}",
+                "{name:<14} {:>7} {:>12.4} {:>9.2} {second:>9} {third:>7}",
                 quality.value(),
                 m.bits,
                 m.psnr_db

@@ -5,6 +5,7 @@ use std::io::BufWriter;
 use super::Outcome;
 use super::args::Export as Typed;
 use super::decode::{Place, each, frames};
+use super::decoders::Decoders;
 use crate::bitstream::StreamHeader;
 use crate::error::{Error, Result};
 use crate::pipeline::Sink;
@@ -19,7 +20,8 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         let reason = "- can take WAV and MCAP only; name a file, or a folder as in `-o out/`";
         return Err(Error::config("--output", reason).into());
     }
-    each(&typed.unpacking, "exporting", |place, bundle, header| {
+    let decoders = Decoders::new(&typed.decoding);
+    each(&typed.unpacking, &decoders, "exporting", |place, bundle, header| {
         if typed.npy {
             let (bundle, integers) = (bundle.clone(), typed.integers);
             let Some((folder, stem)) = place.in_folder() else {

@@ -8,11 +8,12 @@ use std::path::Path;
 use serde_json::json;
 
 use super::args::Info as Typed;
-use super::{Outcome, print_line, say};
+use super::{Outcome, decoders, print_line, say};
 use crate::bitstream::{Coder, Event, Indexes, Limits, PacketReader, StreamHeader};
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::sources::{find_files, recording};
+use crate::runtime::find_codec;
 
 /// What was counted.
 #[derive(Default)]
@@ -183,6 +184,10 @@ impl Counts {
             n if n == self.packets => "fast",
             _ => "both",
         };
+        let decoders = first.filter(|h| h.rate() == 0).and_then(|h| {
+            // Of a codec that is not here nobody knows.
+            Some(decoders::names(&find_codec(h.codec, &h.bundle).ok()?))
+        });
         if as_json {
             let list =
                 groups.iter().map(|&(c, b)| json!({ "channels": c, "bytes": b, "bpp": bits(b) }));
@@ -208,6 +213,7 @@ impl Counts {
                 "bpp": bits(self.bytes),
                 "coder": coder,
                 "continued": self.continued,
+                "decoders": decoders,
                 "quality": self.qualities.map(|(a, b)| [a.value(), b.value()]),
                 "groups": list,
                 "missing": missing,
@@ -242,6 +248,9 @@ impl Counts {
         print_line(format!(
             "coder {coder}; {alone} packets stand alone, {continued} continue an earlier one"
         ))?;
+        if let Some(decoders) = decoders {
+            print_line(format!("decoders here: {}", decoders.join(", ")))?;
+        }
         if let Some((low, high)) = self.qualities {
             print_line(format!("quality {} to {}", low.value(), high.value()))?;
         }

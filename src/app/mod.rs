@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod codecs;
 mod decode;
+mod decoders;
 mod demo;
 mod encode;
 mod eval;

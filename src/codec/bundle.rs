@@ -1,5 +1,7 @@
 //! Bundles: every number of a codec, checked and named.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -99,6 +101,8 @@ pub struct Bundle {
     parts: Parts,
     codec: CodecId,
     tables: CodecId,
+    /// Where it was opened.
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl std::ops::Deref for Bundle {
@@ -130,7 +134,7 @@ impl Bundle {
             }
             h.update(le(&c.frequencies, |f| f.to_le_bytes()));
         });
-        Ok(Self { parts, codec, tables })
+        Ok(Self { parts, codec, tables, folder: None })
     }
 
     /// Latent channels, all of them.
@@ -181,6 +185,11 @@ impl Bundle {
     /// Names the numbers of its latents.
     pub fn codec_id(&self) -> CodecId {
         self.codec
+    }
+
+    /// The folder that it was opened from, in which neural decoders may stand beside it.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// Names its entropy tables.

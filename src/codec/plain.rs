@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::signal::{Ends, PacketTransform, cells, mirror};
 
 /// Cells beyond a strip that its values depend on: 4 (2^J - 1) samples are less than 4 cells.
-const MARGIN: usize = 4;
+pub(crate) const MARGIN: usize = 4;
 
 /// Cells of a frame of `extent`: `[height, width]`, or `[rows, steps]` for sound of
 /// `[channels, steps]`, each row a set of `inputs` channels.
@@ -185,7 +185,6 @@ pub fn decode_rows(
     rows: Range<usize>,
     channels: usize,
 ) -> Vec<f32> {
-    let cell = bundle.cell();
     let around = margin(bundle.ends, &rows, latent.grid[0]);
     let width = latent.grid[1];
     let wide = around.len() * width;
@@ -194,15 +193,30 @@ pub fn decode_rows(
         let values = &latent.channel(c)[around.start * width..around.end * width];
         bundle.quantizer.dequantize(values, bundle.steps[c], latent.quality, out);
     }
-    let bands = bundle.bands();
-    let mut planes = vec![0.0; bundle.inputs * bands * wide];
+    let mut planes = vec![0.0; bundle.inner() * wide];
     bundle.synthesis.apply(&reals, wide, &bundle.offset, &mut planes);
+    undo_bands(bundle, &mut planes, around, rows, width)
+}
+
+/// Samples of some rows of cells from the bands of those `around` them; what is left of the bands is
+/// not defined.
+///
+/// Shape: `[inputs * bands, rows around, width]` to `[inputs, rows * cell, width * cell]`.
+pub(crate) fn undo_bands(
+    bundle: &Bundle,
+    bands: &mut [f32],
+    around: Range<usize>,
+    rows: Range<usize>,
+    width: usize,
+) -> Vec<f32> {
+    let cell = bundle.cell();
     let plan = PacketTransform::new(bundle.levels, bundle.ends);
-    let mut scratch = vec![0.0; bands * wide];
+    let plane = bundle.bands() * around.len() * width;
+    let mut scratch = vec![0.0; plane];
     let row = width * cell;
     let (skip, keep) = ((rows.start - around.start) * cell * row, rows.len() * cell * row);
     let mut out = Vec::with_capacity(bundle.inputs * keep);
-    for plane in planes.chunks_exact_mut((bands * wide).max(1)) {
+    for plane in bands.chunks_exact_mut(plane.max(1)) {
         plan.inverse_2d(plane, row, &mut scratch);
         out.extend_from_slice(&plane[skip..skip + keep]);
     }
@@ -210,7 +224,7 @@ pub fn decode_rows(
 }
 
 /// Rows of cells that some rows depend on, themselves among them.
-fn margin(ends: Ends, rows: &Range<usize>, height: usize) -> Range<usize> {
+pub(crate) fn margin(ends: Ends, rows: &Range<usize>, height: usize) -> Range<usize> {
     match ends {
         Ends::Periodic => 0..height,
         Ends::Mirror => rows.start.saturating_sub(MARGIN)..(rows.end + MARGIN).min(height),

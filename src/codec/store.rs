@@ -72,7 +72,9 @@ impl Bundle {
         let text = String::from_utf8(read_file(&manifest, MAX_MANIFEST_BYTES)?)
             .map_err(|e| Error::bundle(manifest.display(), e))?;
         let bytes = read_file(&weights, MAX_BYTES)?;
-        Self::from_files(&folder.display().to_string(), &text, &bytes)
+        let mut bundle = Self::from_files(&folder.display().to_string(), &text, &bytes)?;
+        bundle.folder = Some(folder.to_path_buf());
+        Ok(bundle)
     }
 
     /// The two files of the bundle's folder: `codec.toml` and `weights.safetensors`.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::bitstream::{Coder, Limits, Packer, Packet, StreamHeader};
 use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Stamp};
 use crate::error::Result;
-use crate::runtime::{Decoder, Encoder, Simd};
+use crate::runtime::{Decoder, DecoderSize, Encoder, Neural, Simd};
 
 /// Calls before the clock counts: memory is there, and the processor is awake.
 const WARM: usize = 3;
@@ -24,6 +24,8 @@ pub enum What {
     DecodeLatents(Coder),
     /// Integer latents to samples by the linear inverse, in memory.
     DecodePreview,
+    /// The same by a neural decoder.
+    DecodeNeural(DecoderSize),
 }
 
 impl What {
@@ -35,6 +37,7 @@ impl What {
             Self::Encode(Coder::Dense) => "encode_dense",
             Self::DecodeLatents(_) => "decode_latents",
             Self::DecodePreview => "decode_preview",
+            Self::DecodeNeural(_) => "decode_neural",
         }
     }
 
@@ -42,7 +45,15 @@ impl What {
     pub fn coder(self) -> Option<Coder> {
         match self {
             Self::Encode(coder) | Self::DecodeLatents(coder) => Some(coder),
-            Self::EncodeLatents | Self::DecodePreview => None,
+            Self::EncodeLatents | Self::DecodePreview | Self::DecodeNeural(_) => None,
+        }
+    }
+
+    /// The neural decoder that takes part.
+    pub fn decoder(self) -> Option<DecoderSize> {
+        match self {
+            Self::DecodeNeural(size) => Some(size),
+            _ => None,
         }
     }
 }
@@ -75,6 +86,8 @@ pub struct Bench<'a> {
     pub bundle: Arc<Bundle>,
     /// Channels of it.
     pub channels: usize,
+    /// Neural decoders of it that are measured too.
+    pub neural: Vec<(DecoderSize, Arc<Neural>)>,
     /// Instruction set of fixed-point pictures.
     pub simd: Simd,
     /// Threads of one picture.
@@ -119,6 +132,14 @@ impl Bench<'_> {
                 decoder.push_into(latent, first.layout, &mut frame)
             })?;
             rows.push(self.row(What::DecodePreview, 1, first, decoding));
+            for (size, neural) in &self.neural {
+                let (bundle, channels) = (Arc::clone(&self.bundle), self.channels);
+                let mut decoder = Decoder::with_neural(bundle, channels, Arc::clone(neural))?;
+                decoder.set_simd(self.simd);
+                let decoding =
+                    self.few(|i| decoder.push_into(&latents[i], first.layout, &mut frame))?;
+                rows.push(self.row(What::DecodeNeural(*size), 1, first, decoding));
+            }
         }
         Ok(rows)
     }
@@ -169,13 +190,27 @@ impl Bench<'_> {
     }
 
     /// Seconds that a call takes: the median.
-    fn median(&self, mut call: impl FnMut(usize) -> Result<()>) -> Result<f64> {
+    fn median(&self, call: impl FnMut(usize) -> Result<()>) -> Result<f64> {
+        self.timed(WARM, CALLS, call)
+    }
+
+    /// The same for calls that may take seconds.
+    fn few(&self, call: impl FnMut(usize) -> Result<()>) -> Result<f64> {
+        self.timed(1, 3, call)
+    }
+
+    fn timed(
+        &self,
+        warm: usize,
+        calls: usize,
+        mut call: impl FnMut(usize) -> Result<()>,
+    ) -> Result<f64> {
         let count = self.frames.len();
-        for i in 0..WARM {
+        for i in 0..warm {
             call(i % count)?;
         }
         let (start, mut times) = (Instant::now(), Vec::new());
-        while times.len() < CALLS || start.elapsed() < self.time {
+        while times.len() < calls || start.elapsed() < self.time {
             let before = Instant::now();
             call(times.len() % count)?;
             times.push(before.elapsed().as_secs_f64());

@@ -6,7 +6,7 @@ use super::metrics::{audio, image};
 use crate::bitstream::{Packer, PacketWriter, StreamHeader};
 use crate::codec::{Bundle, Frame, Layout, Quality, Samples, Stamp};
 use crate::error::{Error, Result};
-use crate::runtime::{Decoder, Encoder};
+use crate::runtime::{Decoder, Encoder, Neural};
 
 /// Time steps of sound in one packet, as `encode` writes them.
 const BLOCK: usize = 16384;
@@ -26,7 +26,7 @@ pub struct Measure {
     pub third: f64,
 }
 
-/// Codes a frame into a whole file in memory and back, with the linear inverse.
+/// Codes a frame into a whole file in memory and back, with the linear inverse or a neural decoder.
 ///
 /// # Errors
 /// `Shape` if the frame does not fit the bundle or has nothing to measure.
@@ -35,12 +35,16 @@ pub fn measure(
     frame: &Frame,
     channels: usize,
     quality: Quality,
+    neural: Option<&Arc<Neural>>,
 ) -> Result<Measure> {
     if frame.samples.is_empty() {
         return Err(Error::shape("frame to measure", "at least one sample", 0));
     }
     let mut encoder = Encoder::new(bundle.clone(), channels, quality)?;
-    let mut decoder = Decoder::new(bundle.clone(), channels);
+    let mut decoder = match neural {
+        Some(neural) => Decoder::with_neural(bundle.clone(), channels, neural.clone())?,
+        None => Decoder::new(bundle.clone(), channels),
+    };
     let packer = Packer::new(bundle);
     let header = StreamHeader::new(bundle, frame.layout, frame.channels, &Stamp::default());
     let mut writer = PacketWriter::new();

@@ -1,8 +1,12 @@
-//! Latents to frames with the linear inverse: pictures strip by strip, sounds packet by packet.
+//! Latents to frames, with the linear inverse or a neural decoder: pictures strip by strip, sounds
+//! packet by packet.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::cpu::{FixedDecoder, Simd};
+use super::neural::Neural;
+use super::neural_bands::{NeuralBands, round};
 use crate::codec::{
     Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, plain,
 };
@@ -21,7 +25,10 @@ pub struct Decoder {
     bundle: Arc<Bundle>,
     channels: usize,
     simd: Simd,
+    neural: Option<NeuralBands>,
     fixed: Option<FixedDecoder>,
+    /// Bands of a strip that a neural decoder made.
+    strip: Vec<i16>,
     sound: Option<Sound>,
     fill: u64,
     filled: u64,
@@ -41,19 +48,35 @@ struct Sound {
 }
 
 impl Decoder {
-    /// A decoder that reads the first `channels` channels of each latent.
+    /// A decoder that reads the first `channels` channels of each latent, with the linear inverse.
     pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
         let simd = Simd::best();
         Self {
             bundle,
             channels,
             simd,
+            neural: None,
             fixed: None,
+            strip: Vec::new(),
             sound: None,
             fill: FILL,
             filled: 0,
             left_out: 0,
         }
+    }
+
+    /// The same with a neural decoder, which pictures alone can have.
+    ///
+    /// # Errors
+    /// `Bundle` if the decoder is for another codec.
+    pub fn with_neural(bundle: Arc<Bundle>, channels: usize, neural: Arc<Neural>) -> Result<Self> {
+        let neural = Some(NeuralBands::new(&bundle, neural)?);
+        Ok(Self { neural, ..Self::new(bundle, channels) })
+    }
+
+    /// The neural decoder, if there is one.
+    pub fn neural(&self) -> Option<&Neural> {
+        self.neural.as_ref().map(NeuralBands::neural)
     }
 
     /// Chooses the instruction set of fixed-point pictures; the widest at first. Samples do not
@@ -96,7 +119,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `Bundle` or `Shape` if the latent is not one of the bundle's, `Bitstream` if it goes back
-    /// in time.
+    /// in time; `Bundle` or `Limit` if a neural decoder fails on it.
     pub fn push(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {
         let (extent, samples) = (Vec::new(), Samples::U8(Vec::new()));
         let mut frame = Frame { layout, channels: 0, extent, samples };
@@ -138,44 +161,105 @@ impl Decoder {
             // Pages that the system has just cleared are not cleared once more.
             _ => vec![0; len],
         };
-        match b.arithmetic {
-            Arithmetic::Fixed => {
-                let simd = self.simd;
-                // A latent with fewer channels is rare, and costs a new plan.
-                let fixed = match self.fixed.take() {
-                    Some(fixed) if fixed.channels() == channels => fixed,
-                    _ => FixedDecoder::new(b, channels, simd),
-                };
-                self.fixed.insert(fixed).decode(b, latent, gray, &mut samples);
+        match (b.arithmetic, &mut self.neural) {
+            _ if samples.is_empty() => {}
+            (Arithmetic::Float, None) => self.float(latent, channels, gray, &mut samples),
+            (Arithmetic::Float, Some(_)) => {
+                self.neural_float(latent, channels, gray, &mut samples)?;
             }
-            Arithmetic::Float => self.float(latent, channels, gray, &mut samples),
+            (Arithmetic::Fixed, _) => self.fixed(latent, channels, gray, &mut samples)?,
         }
         *frame = Frame::new(layout, inputs, extent, Samples::U8(samples))?;
         Ok(())
     }
 
+    fn fixed(
+        &mut self,
+        latent: &Latent,
+        channels: usize,
+        gray: bool,
+        samples: &mut [u8],
+    ) -> Result<()> {
+        let b = &self.bundle;
+        // A latent with fewer channels is rare, and costs a new plan.
+        let fixed = match self.fixed.take() {
+            Some(fixed) if fixed.channels() == channels => fixed,
+            _ => FixedDecoder::new(b, channels, self.simd),
+        };
+        let fixed = self.fixed.insert(fixed);
+        let Some(neural) = &mut self.neural else {
+            fixed.decode(b, latent, gray, samples);
+            return Ok(());
+        };
+        let (grid, extent) =
+            ([latent.grid[0], latent.grid[1]], [latent.extent[0], latent.extent[1]]);
+        let strip = &mut self.strip;
+        for (read, keep) in neural.rows(latent, 0, FixedDecoder::ROWS)?.tiles() {
+            let high = keep.len();
+            strip.resize(b.inner() * high * grid[1], 0);
+            neural.each(
+                b,
+                latent,
+                channels,
+                (read, keep.clone()),
+                |band, row, column, values| {
+                    let at = (band * high + row - keep.start) * grid[1] + column;
+                    round(values, &mut strip[at..][..values.len()]);
+                },
+            )?;
+            fixed.push_bands(strip, keep, grid, extent, gray, samples);
+        }
+        Ok(())
+    }
+
     fn float(&self, latent: &Latent, channels: usize, gray: bool, samples: &mut [u8]) {
         let b = &self.bundle;
-        let (height, width) = (latent.extent[0], latent.extent[1]);
         let strip = if b.ends == Ends::Periodic { latent.grid[0].max(1) } else { STRIP };
         let mut rest = samples;
         for top in (0..latent.grid[0]).step_by(strip) {
             let rows = top..(top + strip).min(latent.grid[0]);
-            let lines = (rows.end * b.cell()).min(height) - top * b.cell();
-            let planes = plain::decode_rows(b, latent, rows, channels);
-            let row = latent.grid[1] * b.cell();
-            let colours = plain::interleave_u8(&planes, b.inputs, row, &[lines, width]);
-            let (to, beyond) = rest.split_at_mut(if gray { lines * width } else { colours.len() });
-            if gray && b.inputs == 3 {
-                let mean = |p: &[u8; 3]| (p.iter().map(|&x| u16::from(x)).sum::<u16>() + 1) / 3;
-                for (to, pixel) in to.iter_mut().zip(colours.as_chunks::<3>().0) {
-                    *to = mean(pixel) as u8;
-                }
-            } else {
-                to.copy_from_slice(&colours);
-            }
-            rest = beyond;
+            let planes = plain::decode_rows(b, latent, rows.clone(), channels);
+            rest = put(b, latent, &planes, rows, gray, rest);
         }
+    }
+
+    fn neural_float(
+        &mut self,
+        latent: &Latent,
+        channels: usize,
+        gray: bool,
+        samples: &mut [u8],
+    ) -> Result<()> {
+        let (b, Some(neural)) = (&self.bundle, &mut self.neural) else { return Ok(()) };
+        let (high, wide) = (latent.grid[0], latent.grid[1]);
+        let tiles = neural.rows(latent, plain::MARGIN, 1)?;
+        let mut planes = Vec::new();
+        if b.ends == Ends::Periodic {
+            // The first samples need the last bands: there are no strips.
+            planes.resize(b.inner() * high * wide, 0.0);
+            for (read, keep) in tiles.tiles() {
+                neural.each(b, latent, channels, (read, keep), |band, row, column, values| {
+                    let at = (band * high + row) * wide + column;
+                    planes[at..at + values.len()].copy_from_slice(values);
+                })?;
+            }
+            let planes = plain::undo_bands(b, &mut planes, 0..high, 0..high, wide);
+            put(b, latent, &planes, 0..high, gray, samples);
+            return Ok(());
+        }
+        let mut rest = samples;
+        for (read, keep) in tiles.tiles() {
+            let around = plain::margin(b.ends, &keep, high);
+            planes.resize(b.inner() * around.len() * wide, 0.0);
+            let both = (read, around.clone());
+            neural.each(b, latent, channels, both, |band, row, column, values| {
+                let at = (band * around.len() + row - around.start) * wide + column;
+                planes[at..at + values.len()].copy_from_slice(values);
+            })?;
+            let planes = plain::undo_bands(b, &mut planes, around, keep.clone(), wide);
+            rest = put(b, latent, &planes, keep, gray, rest);
+        }
+        Ok(())
     }
 
     fn chunk(&mut self, latent: &Latent, layout: Layout) -> Result<Frame> {
@@ -248,6 +332,32 @@ impl Decoder {
         }
         Ok(frame)
     }
+}
+
+/// Writes some rows of cells as bytes, and returns where the next go: `planes` are
+/// `[inputs, rows * cell, width * cell]`.
+fn put<'a>(
+    b: &Bundle,
+    latent: &Latent,
+    planes: &[f32],
+    rows: Range<usize>,
+    gray: bool,
+    to: &'a mut [u8],
+) -> &'a mut [u8] {
+    let (height, width) = (latent.extent[0], latent.extent[1]);
+    let lines = (rows.end * b.cell()).min(height) - rows.start * b.cell();
+    let row = latent.grid[1] * b.cell();
+    let colours = plain::interleave_u8(planes, b.inputs, row, &[lines, width]);
+    let (to, beyond) = to.split_at_mut(if gray { lines * width } else { colours.len() });
+    if gray && b.inputs == 3 {
+        let mean = |p: &[u8; 3]| (p.iter().map(|&x| u16::from(x)).sum::<u16>() + 1) / 3;
+        for (to, pixel) in to.iter_mut().zip(colours.as_chunks::<3>().0) {
+            *to = mean(pixel) as u8;
+        }
+    } else {
+        to.copy_from_slice(&colours);
+    }
+    beyond
 }
 
 impl Sound {

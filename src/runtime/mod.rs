@@ -13,10 +13,22 @@ mod head;
 mod head;
 mod head_card;
 mod models;
+#[cfg(feature = "onnx")]
+mod neural;
+#[cfg(not(feature = "onnx"))]
+#[path = "neural_absent.rs"]
+mod neural;
+mod neural_bands;
+mod neural_card;
+mod tiles;
 
 pub use cpu::Simd;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use head::Head;
 pub use head_card::{HeadCard, Prediction};
-pub use models::{find_bundle, find_codec, find_head, shipped_bundles, shipped_heads};
+pub use models::{
+    decoders_of, find_bundle, find_codec, find_decoder, find_head, shipped_bundles, shipped_heads,
+};
+pub use neural::Neural;
+pub use neural_card::{DecoderCard, DecoderSize, Role};

@@ -1,9 +1,11 @@
-//! Where bundles and heads are found: by path, beside the binary, in the repo, in `$TAMIS_MODELS`,
+//! Where bundles, their decoders and heads are found: by path, beside the binary, in the repo, in `$TAMIS_MODELS`,
 //! or inside the binary.
 
 use std::path::{Path, PathBuf};
 
 use super::head::Head;
+use super::neural::Neural;
+use super::neural_card::DecoderSize;
 use crate::codec::{Bundle, CodecId};
 use crate::error::{Error, Result};
 
@@ -25,6 +27,9 @@ const BUNDLES: [(&str, &str, &[u8]); 3] = [
         include_bytes!("../../models/mono/weights.safetensors"),
     ),
 ];
+
+/// Bundle, size, ONNX file. Bundles may have none.
+const DECODERS: &[(&str, DecoderSize, &[u8])] = &[];
 
 /// Name, `head.onnx`.
 const HEADS: [(&str, &[u8]); 2] = [
@@ -71,6 +76,41 @@ pub fn find_codec(codec: CodecId, name: &str) -> Result<Bundle> {
         );
         Error::bundle(name, reason)
     })
+}
+
+/// Sizes of the neural decoders that a bundle has.
+pub fn decoders_of(bundle: &Bundle) -> impl Iterator<Item = DecoderSize> + '_ {
+    let shipped = |size| DECODERS.iter().any(|d| d.0 == bundle.card.name && d.1 == size);
+    DecoderSize::ALL.into_iter().filter(move |size| match bundle.folder() {
+        Some(folder) => folder.join(size.file()).is_file(),
+        None => shipped(*size),
+    })
+}
+
+/// The neural decoder of a bundle: in the bundle's folder, or inside the binary for one that is
+/// shipped; `None` if it has none of this size.
+///
+/// # Errors
+/// `Io`, `Limit` or `Bundle` if it cannot be read, is damaged, is for another codec, or if this build
+/// runs none.
+pub fn find_decoder(bundle: &Bundle, size: DecoderSize) -> Result<Option<Neural>> {
+    match bundle.folder().map(|folder| folder.join(size.file())) {
+        Some(path) if path.is_file() => {
+            let neural = Neural::open(&path)?;
+            neural.check(bundle)?;
+            Ok(Some(neural))
+        }
+        Some(_) => Ok(None),
+        None => {
+            let name = &bundle.card.name;
+            let Some((_, _, onnx)) = DECODERS.iter().find(|d| d.0 == name && d.1 == size) else {
+                return Ok(None);
+            };
+            let neural = Neural::from_onnx(&format!("{name}/{}", size.file()), onnx)?;
+            // A bundle that only has the name of a shipped one has none of its decoders.
+            Ok(Some(neural).filter(|n| n.check(bundle).is_ok()))
+        }
+    }
 }
 
 /// The head of a name or path.

@@ -9,9 +9,9 @@ use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Stage;
 use crate::pipeline::sinks::OPEN;
 use crate::pipeline::warning::Warning;
-use crate::runtime::Decoder;
+use crate::runtime::{Decoder, Neural};
 
-/// Latents to frames, with the bundle's linear inverse.
+/// Latents to frames, with the bundle's linear inverse or a neural decoder.
 #[derive(Debug)]
 pub struct Decode {
     bundle: Arc<Bundle>,
@@ -34,11 +34,20 @@ struct Sound {
 }
 
 impl Decode {
-    /// Decodes the first `channels` channels.
+    /// Decodes the first `channels` channels with the linear inverse.
     pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
         let pictures = Decoder::new(bundle.clone(), channels);
         let fill = pictures.fill();
         Self { bundle, channels, pictures, sounds: Vec::new(), fill }
+    }
+
+    /// Decodes pictures with a neural decoder instead.
+    ///
+    /// # Errors
+    /// `Bundle` if it is for another codec.
+    pub fn neural(mut self, neural: Arc<Neural>) -> Result<Self> {
+        self.pictures = Decoder::with_neural(self.bundle.clone(), self.channels, neural)?;
+        Ok(self)
     }
 
     /// Decodes the next stretch of a sound, and says what was missing before it.
@@ -127,7 +136,9 @@ impl Stage for Decode {
     }
 
     fn reset(&mut self) {
-        *self = Self::new(self.bundle.clone(), self.channels);
+        // Pictures stand alone: their decoder has nothing to forget.
+        self.sounds.clear();
+        self.fill = self.pictures.fill();
     }
 
     /// The rest of each sound whose end never came.

@@ -6,6 +6,8 @@
 //! pixels each, while opponents are doubled down and everything becomes colours. Rows and columns
 //! come out 28 behind the cells that went in.
 
+use std::ops::Range;
+
 use super::dispatch::Kernel;
 use super::lanes::{Isa, transpose};
 use super::lift::{Back2, Back3, Between, Cells, DELAY};
@@ -43,15 +45,33 @@ impl BackPlan {
     }
 }
 
-/// Latents of a picture and where its samples go.
+/// What bands come from.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// The channels of a latent, of which these are read, and the step of each.
+    Latent(&'a Latent, &'a [f32]),
+    /// Themselves: `[inner, rows of the job, width]`.
+    Bands(&'a [i16]),
+}
+
+/// A picture or some of its rows, and where its samples go.
 pub(super) struct Job<'a> {
-    pub latent: &'a Latent,
-    /// Step of every channel that is read.
-    pub steps: &'a [f32],
+    pub from: Input<'a>,
+    /// Rows and columns of cells of the whole picture.
+    pub grid: [usize; 2],
+    /// Height and width of the whole picture.
+    pub extent: [usize; 2],
+    /// Rows of cells that are pushed now, behind those of the last job; their samples come out as
+    /// far as they are known. The end is a multiple of [`ROWS`] or that of the picture.
+    pub rows: Range<usize>,
     /// One byte a pixel instead of three.
     pub gray: bool,
+    /// Samples of the whole picture.
     pub out: &'a mut [u8],
 }
+
+/// Rows of cells that strips of every width are made of.
+pub(super) const ROWS: usize = 4;
 
 /// Opponents are doubled from rows and columns before and behind: so many are kept.
 const KEPT: usize = 3;
@@ -104,7 +124,7 @@ impl Kernel for BackPlan {
     /// Decodes a picture of at least one cell.
     #[inline(always)]
     fn run<I: Isa<N>, const N: usize>(&self, s: &mut Scratch<I::V, N>, job: &mut Job<'_>) {
-        let grid = [job.latent.grid[0], job.latent.grid[1]];
+        let grid = job.grid;
         let picture = Picture::<N> {
             grid,
             per_strip: N / CELL,
@@ -112,11 +132,15 @@ impl Kernel for BackPlan {
             blocks: (grid[1] + DELAY).div_ceil(N),
         };
         let v = I::splat(0);
-        s.reals.resize(job.steps.len() * picture.per_strip, v);
+        if let Input::Latent(_, steps) = job.from {
+            s.reals.resize(steps.len() * picture.per_strip, v);
+        }
         s.sum_columns.resize(picture.blocks * CELL, Back3::new(v));
         s.half_columns.resize(picture.blocks * CELL / 2, [Back2::new(v); 2]);
         s.kept.resize(picture.blocks * CELL, [[v; KEPT]; 2]);
-        for t in 0..(grid[0] + DELAY).div_ceil(picture.per_strip) {
+        // What is behind is flushed when the last rows are there.
+        let end = if job.rows.end < grid[0] { job.rows.end } else { grid[0] + DELAY };
+        for t in job.rows.start / picture.per_strip..end.div_ceil(picture.per_strip) {
             let rows = Cells {
                 first: (t * picture.per_strip) as isize,
                 count: picture.per_strip,
@@ -124,7 +148,14 @@ impl Kernel for BackPlan {
             };
             for block in 0..picture.blocks {
                 if block * N < grid[1] {
-                    picture.bands::<I>(self, rows, block, job, s);
+                    match job.from {
+                        Input::Latent(latent, steps) => {
+                            picture.bands::<I>(self, rows, block, latent, steps, s);
+                        }
+                        Input::Bands(bands) => {
+                            picture.load::<I>(bands, &job.rows, rows, block, s);
+                        }
+                    }
                     if rows.edge() {
                         picture.down::<I, true>(rows, block, s);
                     } else {
@@ -165,7 +196,8 @@ impl<const N: usize> Picture<N> {
         plan: &BackPlan,
         rows: Cells,
         block: usize,
-        job: &Job<'_>,
+        latent: &Latent,
+        steps: &[f32],
         s: &mut Scratch<I::V, N>,
     ) {
         let (wide, m) = (self.grid[1], self.per_strip);
@@ -173,20 +205,12 @@ impl<const N: usize> Picture<N> {
         // Channels lie too far apart for the processor to see where the next block goes on.
         let ahead = if (block + 1) * N < wide { N } else { m * wide - block * N };
         let there = (self.grid[0] - (rows.first as usize).min(self.grid[0])).min(m);
-        for (c, &step) in job.steps.iter().enumerate() {
-            let values = job.latent.channel(c);
+        for (c, &step) in steps.iter().enumerate() {
+            let values = latent.channel(c);
             for i in 0..there {
                 let at = (rows.first as usize + i) * wide + block * N;
                 fetch(values, at + ahead + N - 1);
-                let mut padded = [0; N];
-                let values = match values[at..].first_chunk::<N>() {
-                    Some(values) if len == N => values,
-                    _ => {
-                        padded[..len].copy_from_slice(&values[at..at + len]);
-                        &padded
-                    }
-                };
-                s.reals[c * m + i] = dequantize::<I, N>(values, step);
+                s.reals[c * m + i] = dequantize::<I, N>(&padded::<N>(&values[at..], len), step);
             }
         }
         let fours = if self.colour { plan.bands.len() } else { BANDS / 4 };
@@ -208,6 +232,30 @@ impl<const N: usize> Picture<N> {
                 for (to, &sum) in to.iter_mut().zip(sums) {
                     *to = I::add(sum, sum);
                 }
+            }
+        }
+    }
+
+    /// Bands of some rows of cells of a block that are there already, in rows `from` on.
+    #[inline(always)]
+    fn load<I: Isa<N>>(
+        &self,
+        bands: &[i16],
+        from: &Range<usize>,
+        rows: Cells,
+        block: usize,
+        s: &mut Scratch<I::V, N>,
+    ) {
+        let (wide, m) = (self.grid[1], self.per_strip);
+        let len = N.min(wide - block * N);
+        // Rows beyond the last are never read.
+        let first = (rows.first as usize).min(from.end) - from.start;
+        let there = (from.len() - first).min(m);
+        let count = if self.colour { BANDS + 2 * HALF_BANDS } else { BANDS };
+        let bands = bands.chunks_exact(from.len() * wide);
+        for (band, to) in bands.take(count).zip(s.bands.chunks_exact_mut(m)) {
+            for (row, to) in band[first * wide..].chunks_exact(wide).zip(&mut to[..there]) {
+                *to = I::of(padded(&row[block * N..], len));
             }
         }
     }
@@ -270,7 +318,7 @@ impl<const N: usize> Picture<N> {
         job: &mut Job<'_>,
         s: &mut Scratch<I::V, N>,
     ) {
-        let (height, width) = (job.latent.extent[0], job.latent.extent[1]);
+        let [height, width] = job.extent;
         let (top, left) = (rows.first * CELL as isize, columns.first * CELL as isize);
         let (top, left) = (top - BEHIND as isize, left - BEHIND as isize);
         let last = [self.grid[0], self.grid[1]].map(|cells| (cells * CELL / 2) as isize - 1);
@@ -343,6 +391,19 @@ impl<const N: usize> Picture<N> {
                     kept.copy_from_slice(&new[N / 2 - KEPT..]);
                 }
             }
+        }
+    }
+}
+
+/// The first `len` values, and nothing behind them.
+#[inline(always)]
+fn padded<const N: usize>(values: &[i16], len: usize) -> [i16; N] {
+    match values.first_chunk::<N>() {
+        Some(values) if len == N => *values,
+        _ => {
+            let mut padded = [0; N];
+            padded[..len].copy_from_slice(&values[..len]);
+            padded
         }
     }
 }

@@ -13,7 +13,9 @@ mod plan;
 
 pub use self::dispatch::Simd;
 
-use self::decode::BackPlan;
+use std::ops::Range;
+
+use self::decode::{BackPlan, Input};
 use self::dispatch::Threads;
 use self::encode::{ABOVE, Out};
 use self::pixels::Pixels;
@@ -86,6 +88,9 @@ pub(super) struct FixedDecoder {
 }
 
 impl FixedDecoder {
+    /// Rows of cells of which [`Self::push_bands`] takes multiples.
+    pub const ROWS: usize = decode::ROWS;
+
     /// A decoder that reads so many channels of every latent.
     pub fn new(bundle: &Bundle, channels: usize, simd: Simd) -> Self {
         Self {
@@ -108,7 +113,37 @@ impl FixedDecoder {
         self.steps.clear();
         let factor = latent.quality.factor();
         self.steps.extend(bundle.steps[..self.plan.channels].iter().map(|step| step * factor));
-        let job = decode::Job { latent, steps: &self.steps, gray, out };
+        let from = Input::Latent(latent, &self.steps);
+        let (grid, extent) =
+            ([latent.grid[0], latent.grid[1]], [latent.extent[0], latent.extent[1]]);
+        let job = decode::Job { from, grid, extent, rows: 0..grid[0], gray, out };
+        self.threads.run(&self.plan, &mut [job]);
+    }
+
+    /// Puts some rows of cells of a picture of `grid` cells through the inverse transform, behind
+    /// those before: `bands` are `[inner, rows, width]`. Samples come a few rows behind and all with
+    /// the last.
+    ///
+    /// # Panics
+    /// If rows are not from one multiple of [`Self::ROWS`] to another or to the end.
+    pub fn push_bands(
+        &mut self,
+        bands: &[i16],
+        rows: Range<usize>,
+        grid: [usize; 2],
+        extent: [usize; 2],
+        gray: bool,
+        out: &mut [u8],
+    ) {
+        let whole = |row: usize| row.is_multiple_of(Self::ROWS);
+        assert!(
+            whole(rows.start) && (whole(rows.end) || rows.end == grid[0]),
+            "rows are no strips"
+        );
+        if out.is_empty() || rows.is_empty() {
+            return;
+        }
+        let job = decode::Job { from: Input::Bands(bands), grid, extent, rows, gray, out };
         self.threads.run(&self.plan, &mut [job]);
     }
 }
