@@ -73,9 +73,10 @@ def begin(args, card, weights, data):
     what = [args.verb, card["codec_id"], args.default, args.edge, args.seed, args.only_whole, args.steps]
     if data:
         # Decoders answer in the size of what the linear synthesis misses.
-        bands, _ = data.draw(64, args.window, torch.Generator(data.cells.device).manual_seed(args.seed))
+        generator = torch.Generator(data.cells.device).manual_seed(args.seed)
+        bands, target, _ = (x.cpu() for x in data.draw(64, args.window, generator))
         with torch.no_grad():
-            missed = bands.cpu() - torch.einsum("kc,bchw->bkhw", codec.synthesis.dense(), codec.project(bands.cpu()))
+            missed = target - torch.einsum("kc,bchw->bkhw", codec.synthesis.dense(), codec.project(bands))
         spread = missed.transpose(0, 1).flatten(1).std(1).clamp(min=1)
         for net in (codec.default, codec.edge):
             net.scale.copy_(spread)

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from .chroma import target_bands
 from .transform import fixed_bands, pad_mirror
 
 SCALES = {"photos": (1, 0.67, 0.5), "camera_trap": (1, 0.67, 0.5)}
 SHARE_OF_PHOTOS = 0.7
 RIM = 3  # cells at a window's rim that do not count
-BANDS = 96
+BANDS, SUM_BANDS, STORED = 96, 64, 128
 
 
 def listed(data, folders=None):
@@ -37,10 +38,23 @@ def source(path):
     return parts[parts.index("images") + 1] if "images" in parts[:-1] else parts[-2]
 
 
+def values(pictures):
+    """Whole cells of pictures, 8 to a level. Shape: u8 [b, h, w, 3] -> int32 [b, 3, h', w']."""
+    return pad_mirror(pad_mirror(pictures.permute(0, 3, 1, 2).int() * 8, 8, -1), 8, -2)
+
+
 def bands_of(pictures):
-    """Shape: u8 [b, h, w, 3] -> int32 [b, 96, h', w']."""
-    x = pictures.permute(0, 3, 1, 2).int() * 8
-    return fixed_bands(pad_mirror(pad_mirror(x, 8, -1), 8, -2))
+    """What the encoder sees, and behind it the opponents that a decoder should show.
+
+    Shape: u8 [b, h, w, 3] -> int32 [b, 128, h', w'].
+    """
+    x = values(pictures)
+    return torch.cat([fixed_bands(x), target_bands(x)], 1)
+
+
+def parted(bands):
+    """Bands that the encoder sees, and those to decode. Shape: [b, 128, h, w] -> [b, 96, h, w] twice."""
+    return bands[:, :BANDS], torch.cat([bands[:, :SUM_BANDS], bands[:, BANDS:]], 1)
 
 
 def laid(picture, ways):
@@ -67,7 +81,7 @@ def scaled(path, scales):
 
 @dataclass
 class Crops:
-    """Pictures side by side. Shape: cells int16 [all cells, 96]; start, height, width and chance [pictures].
+    """Pictures side by side. Shape: cells int16 [all cells, 128]; start, height, width and chance [pictures].
 
     `mean` [96] and `square` [96, 96] are of the bands of unaltered pictures and their products.
     """
@@ -85,7 +99,8 @@ class Crops:
 
         The packets of a window were made of the whole picture, but are undone as if it ended at the rim, so what stands
         there is not what a decoder shows: 3 cells are left out, the reach of three levels, but where the picture itself
-        ends. Shape: f32 [count, 96, window, window], f32 [count, window, window].
+        ends.
+        Shape: f32 [count, 96, window, window] twice, as `parted`, and f32 [count, window, window].
         """
         device = self.cells.device
         rand = lambda: torch.rand(count, generator=generator, device=device, dtype=torch.float64)
@@ -96,8 +111,8 @@ class Crops:
         at = torch.arange(window, device=device)
         rows, columns = top[:, None] + at, left[:, None] + at
         index = self.start[k][:, None, None] + rows[:, :, None] * width[:, None, None] + columns[:, None, :]
-        bands = self.cells[index.flatten()].float().view(count, window, window, BANDS).permute(0, 3, 1, 2)
-        return bands, counted(window, top == 0, top + window == height, left == 0, left + window == width)
+        bands = self.cells[index.flatten()].float().view(count, window, window, STORED).permute(0, 3, 1, 2)
+        return *parted(bands), counted(window, top == 0, top + window == height, left == 0, left + window == width)
 
 
 def counted(window, *ends):
@@ -111,7 +126,7 @@ def counted(window, *ends):
 
 def load(paths, window, flips, device, threads, cache=None):
     """All pictures, altered, as `Crops`; those smaller than a window are left out. `cache`: folder to keep them in."""
-    words = "\n".join([*map(str, paths), str(window), str(flips), str(SCALES)])
+    words = "\n".join([*map(str, paths), str(window), str(flips), str(SCALES), str(STORED)])
     file = cache and Path(cache) / f"bands-{hashlib.sha256(words.encode()).hexdigest()[:12]}.pt"
     if file and file.exists():
         return Crops(**{k: v.to(device) for k, v in torch.load(file, mmap=True).items()})
@@ -145,7 +160,7 @@ def prepare(paths, window, flips, device, threads):
                 total += h * w
     if not table:
         raise SystemExit(f"no picture of at least {8 * window} pixels a side")
-    cells = torch.empty(total, BANDS, dtype=torch.int16, device=device)
+    cells = torch.empty(total, STORED, dtype=torch.int16, device=device)
     mean, square = (torch.zeros(*shape, dtype=torch.float64, device=device) for shape in ((BANDS,), (BANDS, BANDS)))
     place, seen = 0, 0
     with ThreadPoolExecutor(threads) as pool:  # Pillow works outside of the interpreter's lock.
@@ -153,10 +168,10 @@ def prepare(paths, window, flips, device, threads):
             for scale, picture in zip(scales, pictures):
                 for k, batch in enumerate(laid(picture.to(device), ways)):
                     bands = bands_of(batch).permute(0, 2, 3, 1).flatten(0, 2)
-                    cells[place : place + len(bands)] = bands.short()
+                    cells[place : place + len(bands)] = bands.clamp(-32768, 32767).short()
                     place += len(bands)
                     if scale == 1 and k == 0:
-                        first = bands[: len(bands) // len(batch)].float()
+                        first = bands[: len(bands) // len(batch), :BANDS].float()
                         mean, square, seen = mean + first.sum(0), square + first.T @ first, seen + len(first)
     start, height, width, _ = zip(*table)
     column = lambda values: torch.tensor(values, dtype=torch.int64, device=device)

@@ -54,7 +54,7 @@ class Joint:
 
     def run_nets(self, which, latent, condition):
         """Runs a decoder in bfloat16 if so asked."""
-        net = self.compiled.get(which) or getattr(self.codec, which)
+        net = self.compiled.get(which, getattr(self.codec, which))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
             return net(latent, condition)
 
@@ -71,7 +71,7 @@ class Joint:
     def loss(self):
         """Of a new batch: what is minimised, and what is told of it, [5]."""
         o, rand = self.options, lambda *shape: torch.rand(shape, generator=self.generator, device=self.device)
-        bands, inside = self.crops.draw(o.batch, o.window, self.generator)
+        bands, target, inside = self.crops.draw(o.batch, o.window, self.generator)
         below = 75 - (QUALITIES[0] + (QUALITIES[1] - QUALITIES[0]) * rand(o.batch))
         factor = torch.exp2(torch.where(below >= 0, below / 16, below / 8))
         ends = self.codec.rate.ends
@@ -81,7 +81,7 @@ class Joint:
         coded = self.codec(bands, factor, prefix, noise, self.run_nets)
         share = inside / inside.sum((1, 2), keepdim=True) / 64
         bits, hard = ((x * share).sum((1, 2)) for x in (coded.bits, coded.hard))
-        missed = coded.linear - bands
+        missed = coded.linear - target
         linear = mean_square(missed, inside)
         default = mean_square(missed + coded.default, inside)
         edge = mean_square(missed.detach() + coded.edge, inside)
@@ -91,8 +91,10 @@ class Joint:
         w = WEIGHTS
         both = w["linear"] + w["default"]
         total = w["default"] * default + w["linear"] * linear + w["edge"] * edge + both * slope * bits
-        gain = lambda x: 10 * torch.log10(linear / x).mean()
-        told = torch.stack([(total / size).mean(), bits.mean(), hard.mean(), gain(edge), gain(default)]).detach()
+        # The loss itself is near one number by its making; what falls is the cost of a sample.
+        decibel = lambda x: 10 * torch.log10(x).mean()
+        cost = decibel(default + slope * bits)
+        told = torch.stack([cost, bits.mean(), hard.mean(), decibel(linear / edge), decibel(linear / default)]).detach()
         return (total / size).mean() + hard.mean(), told, coded.largest
 
     def progress(self):
@@ -162,7 +164,7 @@ class Joint:
         if not all(map(math.isfinite, values)):
             raise SystemExit(f"step {self.step}: {values}: the training has diverged; the checkpoint is from before")
         self.curve.append({"step": self.step, "seconds": round(self.elapsed()), "told": values})
-        words = "loss {:.4f}  bits {:.3f} ({:.3f})  edge {:+.3f} dB  default {:+.3f} dB".format(*values)
+        words = "cost {:.3f} dB  bits {:.3f} ({:.3f})  edge {:+.3f} dB  default {:+.3f} dB".format(*values)
         print(f"step {self.step}  {self.elapsed():.0f} s  {100 * self.progress():.0f} %  {words}", flush=True)
 
     def look(self, asked, val):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
-from tamis_train import codec_export, crops, ids, inverse, joint, rates, residual_onnx
+from tamis_train import chroma, codec_export, crops, ids, inverse, joint, rates, residual_onnx
 from tamis_train.__main__ import main
 from tamis_train.bundle import read
 from tamis_train.codec import Codec
@@ -63,7 +63,7 @@ def test_ids_are_those_of_tamis(name):
 
 def test_bands_come_back_as_the_picture():
     picture = torch.from_numpy(smooth_picture(88, 64))[None]
-    total, first, second = (p[0] / 8 for p in inverse.planes(crops.bands_of(picture).float()))
+    total, first, second = (p[0] / 8 for p in inverse.planes(crops.bands_of(picture)[:, :96].float()))
     red, green, blue = picture[0].float().unbind(2)
     halved = lambda x: F.avg_pool2d(x[None], 2)[0]
     assert (total + 3060 / 8 - (red + green + blue)).abs().max() / 3 < 1
@@ -73,6 +73,19 @@ def test_bands_come_back_as_the_picture():
         kernel = torch.tensor([0.125, 0.75, 0.125])
         wanted = F.conv2d(padded[None], (kernel[:, None] * kernel)[None, None])[0, 0]
         assert (halved(found) - wanted).abs().max() < 2
+
+
+def test_opponents_to_decode_are_the_best_there_are():
+    planes = torch.randint(-800, 800, (2, 24, 40))
+    up, across = inverse.doubled(12), inverse.doubled(20)
+    wanted = torch.linalg.pinv(up) @ planes.double() @ torch.linalg.pinv(across).T
+    assert (chroma.best(planes) - wanted).abs().max() < 2
+    # And they come out of the target's bands as they went in.
+    picture = torch.from_numpy(smooth_picture(48, 64))[None]
+    target = crops.parted(crops.bands_of(picture).float())[1]
+    rest = torch.stack(inverse.planes(target))[1:, 0] - chroma.opponents(crops.values(picture))[:, 0]
+    square = (rest[0].square() / 2 + rest[1].square() / 6) / (3 * 64)
+    assert torch.allclose(square.mean(), chroma.lost(crops.values(picture)).mean(), rtol=0.05)
 
 
 def test_error_is_that_of_the_colours():
@@ -91,10 +104,10 @@ def test_rims_count_only_where_the_picture_ends(pictures):
     # The last way to lay a picture: mirrored on both axes, then its axes exchanged.
     turned = crops.read_picture(pictures / "0.png").flip(0, 1).transpose(0, 1)
     assert (int(data.height[7]), int(data.width[7])) == (22, 17)
-    assert torch.equal(data.cells[data.start[7] : data.start[8]].T.view(96, 22, 17).int(), crops.bands_of(turned[None])[0])
-    bands, inside = data.draw(50, 12, torch.Generator().manual_seed(1))
-    assert bands.shape == (50, 96, 12, 12) and inside[:, 3:-3, 3:-3].min() == 1
-    whole = crops.bands_of(crops.read_picture(pictures / "0.png")[None])[0]
+    assert torch.equal(data.cells[data.start[7] : data.start[8]].T.view(128, 22, 17).int(), crops.bands_of(turned[None])[0])
+    bands, target, inside = data.draw(50, 12, torch.Generator().manual_seed(1))
+    assert bands.shape == target.shape == (50, 96, 12, 12) and inside[:, 3:-3, 3:-3].min() == 1
+    whole = crops.bands_of(crops.read_picture(pictures / "0.png")[None])[0, :96]
     cut = lambda x, y: whole[:, y : y + 12, x : x + 12].float()
     grid = [(x, y) for y in range(6) for x in range(11)]
     found = [(b, i, x, y) for b, i in zip(bands, inside) for x, y in grid if torch.equal(b, cut(x, y))]
@@ -121,7 +134,7 @@ def test_the_stand_in_of_the_coder_is_a_distribution():
 
 
 def test_training_begins_at_the_linear_decoder(codec):
-    bands = crops.bands_of(torch.from_numpy(smooth_picture(96, 96))[None]).float()
+    bands = crops.bands_of(torch.from_numpy(smooth_picture(96, 96))[None])[:, :96].float()
     noise = torch.rand(1, 48, 12, 12) - 0.5
     coded = codec(bands, torch.ones(1), torch.tensor([48.0]), noise)
     assert coded.default.abs().max() == 0 and coded.edge.abs().max() == 0
@@ -135,7 +148,7 @@ def test_training_begins_at_the_linear_decoder(codec):
 
 def test_the_small_decoder_does_not_change_the_encoder(codec):
     stirred(codec.edge)
-    bands = crops.bands_of(torch.from_numpy(smooth_picture(96, 96))[None]).float()
+    bands = crops.bands_of(torch.from_numpy(smooth_picture(96, 96))[None])[:, :96].float()
     codec(bands, torch.ones(1), torch.tensor([12.0])).edge.sum().backward()
     assert all(p.grad is None or p.grad.abs().max() == 0 for p in [*codec.core(), codec.log_steps])
 
