@@ -23,6 +23,7 @@ def arguments(verbs):
         verb = verbs.add_parser(name, help=f"{words}; run again to go on after a stop")
         verb.add_argument("name", nargs="?", default="rgb")
         verb.add_argument("--bundle", type=Path, help="bundle to begin with (default: models/NAME)")
+        verb.add_argument("--init", type=Path, help="begin with the weights of this checkpoint of another training")
         verb.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits/ and images/")
         verb.add_argument("--pictures", type=Path, nargs="+", help="train on the pictures in these folders instead")
         verb.add_argument("--minutes", type=float, default=60, help="of the whole training, reading pictures included")
@@ -70,7 +71,7 @@ def begin(args, card, weights, data):
     """A training as it begins. data: the crops, or none for a training that only is exported."""
     torch.manual_seed(args.seed)
     codec = Codec(card, weights, args.default, args.edge)
-    what = [args.verb, card["codec_id"], args.default, args.edge, args.seed, args.only_whole, args.steps]
+    what = [args.verb, card["codec_id"], args.default, args.edge, args.seed, args.only_whole, args.steps, args.init]
     if data:
         # Decoders answer in the size of what the linear synthesis misses.
         generator = torch.Generator(data.cells.device).manual_seed(args.seed)
@@ -80,6 +81,8 @@ def begin(args, card, weights, data):
         spread = missed.transpose(0, 1).flatten(1).std(1).clamp(min=1)
         for net in (codec.default, codec.edge):
             net.scale.copy_(spread)
+    if args.init:
+        codec.load_state_dict(torch.load(args.init, map_location="cpu")["average"])
     return Joint(codec.to(args.device), data, args, what)
 
 

@@ -99,6 +99,7 @@ def command(options):
         f"python -m tamis_train {options.verb} {options.name} {end} --seed {options.seed} --batch {options.batch} "
         f"--window {options.window} --default {size(options.default)} --edge {size(options.edge)}"
         + (" --only-whole" if options.only_whole else "")
+        + (f" --init {options.init}" if options.init else "")
     )
 
 
