@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -23,9 +24,11 @@ use crate::pipeline::sinks::Container;
 use crate::pipeline::sinks::Output;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::{Files, Found, Reading};
-use crate::pipeline::stages::{Encode, Pack, Rated, Target};
+use crate::pipeline::stages::{Encode, Pack, Rated, Spent, Target};
 use crate::pipeline::{Pipeline, Report, Stage};
 
+/// How far above its rate a stream may be.
+const FAR: f64 = 0.05;
 /// Frames coded at once when they are waiting.
 const BATCH: usize = 8;
 
@@ -62,12 +65,13 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let stop = stop_flag();
     if !files::is_folder(&typed.output) {
         files::spare_inputs(&found, &typed.output)?;
+        files::check_ending(&typed.output, "tamis")?;
         let paths = found.into_iter().map(|f| f.path).collect();
         let coded = job.encode(paths, &typed.output, &stop)?;
         say_if_not_resampled(typed, &[&coded]);
         let to_stdout = typed.output.as_os_str() == "-";
         report(typed.json, to_stdout, &coded.json(&typed.output), &coded.words(&typed.output))?;
-        return Ok(outcome(&coded.report));
+        return Ok(coded.outcome());
     }
     let bar = files::progress(found.len() as u64, "encoding");
     let single = found.len() == 1;
@@ -102,7 +106,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             None => all = unread(&input.path),
             Some(Ok(coded)) => {
                 report(typed.json, false, &coded.json(output), &coded.words(output))?;
-                if outcome(&coded.report) == Outcome::WithLosses {
+                if coded.outcome() == Outcome::WithLosses {
                     all = Outcome::WithLosses;
                 }
             }
@@ -160,6 +164,10 @@ struct Coded {
     codec: String,
     /// `None` where it followed a size.
     quality: Option<u8>,
+    /// What was spent if it did.
+    spent: Option<Spent>,
+    /// Kilobits a second that were asked for.
+    wanted: Option<f64>,
     layout: Layout,
     resampled: bool,
     bytes: u64,
@@ -173,16 +181,29 @@ impl Job {
         let start = Instant::now();
         let first_input = paths[0].clone();
         let mut source = Files::new(paths, self.reading.clone());
-        let frame = source.peek()?.and_then(|i| i.frame.as_ref());
+        let first = source.peek()?;
+        let lasts = first.map_or(Duration::ZERO, |i| i.lasts);
+        let frame = first.and_then(|i| i.frame.as_ref());
+        if let (Some(Target::Rate(_)), Some(frame)) = (&self.target, frame)
+            && !frame.is_audio()
+            && lasts.is_zero()
+        {
+            let reason = "these pictures have no times; give them a rate, as in `--fps 25`, or say \
+                          --bpp";
+            return Err(Error::config("--bitrate", reason));
+        }
         let (layout, channels) = frame.map_or((Layout::Rgb, 3), |f| (f.layout, f.channels));
         let bundle = self.codecs.fit(layout, channels)?;
         let kept = self.channels.unwrap_or(bundle.channels());
         let pack = Pack::new(bundle.clone()).coder(self.coder).keys(self.keys);
         let wrong = |e| Error::config("--channels", e);
+        let mut spent = None;
         let stages: Vec<Box<dyn Stage>> = match &self.target {
             Some(target) => {
                 let rated = Rated::new(bundle.clone(), kept, pack, target.clone());
-                vec![Box::new(rated.map_err(wrong)?.threads(self.threads))]
+                let rated = rated.map_err(wrong)?.threads(self.threads);
+                spent = Some(rated.spent());
+                vec![Box::new(rated)]
             }
             None => {
                 let encode = Encode::new(bundle.clone(), kept, self.quality).map_err(wrong)?;
@@ -215,6 +236,7 @@ impl Job {
             _ => place.keep()?,
         }
         let seconds = start.elapsed().as_secs_f64();
+        let spent = spent.map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let bytes = bytes.load(Ordering::Relaxed);
         Ok(Coded {
             samples: report.positions,
@@ -223,6 +245,11 @@ impl Job {
             bundle: bundle.card.name.clone(),
             codec: bundle.codec_id().to_string(),
             quality: self.target.is_none().then_some(self.quality.value()),
+            wanted: match &self.target {
+                Some(Target::Rate(bucket)) => Some(bucket.rate() / 1000.0),
+                _ => None,
+            },
+            spent,
             layout,
             resampled: self.reading.rate.is_some(),
             bytes,
@@ -232,6 +259,28 @@ impl Job {
 }
 
 impl Coded {
+    /// Kilobits a second, as it plays, if it was coded at a rate.
+    fn kilobits(&self) -> Option<f64> {
+        let spent = self.spent.as_ref().filter(|s| !s.time.is_zero())?;
+        self.wanted.map(|_| spent.bits / spent.time.as_secs_f64() / 1000.0)
+    }
+
+    /// The outcome; says if a rate was passed.
+    fn outcome(&self) -> Outcome {
+        let all = outcome(&self.report);
+        match (self.kilobits(), self.wanted) {
+            (Some(rate), Some(wanted)) if rate > wanted * (1.0 + FAR) => {
+                say(format_args!(
+                    "{}: {rate:.1} kbit/s, above the {wanted} asked for: it was too short, or does \
+                     not get smaller",
+                    self.first_input.display()
+                ));
+                Outcome::WithLosses
+            }
+            _ => all,
+        }
+    }
+
     fn rate(&self) -> u32 {
         match self.layout {
             Layout::Audio { rate } => rate,
@@ -252,6 +301,12 @@ impl Coded {
             "lost": self.report.lost_count(), "bytes": self.bytes, unit: self.bits(),
             "seconds": self.seconds,
         });
+        if let Some((low, high)) = self.spent.as_ref().and_then(|s| s.qualities) {
+            fields["qualities"] = json!([low.value(), high.value()]);
+        }
+        if let Some(kilobits) = self.kilobits() {
+            fields["kbit_per_s"] = json!(kilobits);
+        }
         if self.rate() > 0 {
             fields["rate"] = self.rate().into();
             fields["resampled"] = self.resampled.into();
@@ -262,12 +317,25 @@ impl Coded {
     fn words(&self, output: &Path) -> String {
         let (bytes, bits, bundle) = (self.bytes, self.bits(), &self.bundle);
         let what = match (self.rate(), self.resampled) {
-            (0, _) => format!("{} pictures, {bits:.3} bits per pixel", self.report.delivered),
+            (0, _) => {
+                let n = self.report.delivered;
+                let s = if n == 1 { "" } else { "s" };
+                format!("{n} picture{s}, {bits:.3} bits per pixel")
+            }
             (rate, false) => format!("{bits:.3} bits per sample, kept at {rate} Hz"),
             (rate, true) => format!("{bits:.3} bits per sample, resampled to {rate} Hz"),
         };
-        let quality = self.quality.map_or(String::new(), |q| format!(" at quality {q}"));
-        format!("{}: {bytes} bytes, {what}, {bundle}{quality}", output.display())
+        let qualities = self.spent.as_ref().and_then(|s| s.qualities);
+        let quality = match (self.quality, qualities) {
+            (Some(q), _) => format!(" at quality {q}"),
+            (None, Some((low, high))) if low == high => format!(" at quality {}", low.value()),
+            (None, Some((low, high))) => {
+                format!(" at qualities {} to {}", low.value(), high.value())
+            }
+            (None, None) => String::new(),
+        };
+        let rate = self.kilobits().map_or(String::new(), |r| format!(" ({r:.1} kbit/s)"));
+        format!("{}: {bytes} bytes{rate}, {what}, {bundle}{quality}", output.display())
     }
 }
 

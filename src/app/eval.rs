@@ -128,8 +128,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         table(&curves, audio, frames.len())?;
     }
     if let Some(output) = &typed.output {
-        files::make_folder_of(output)?;
-        std::fs::write(output, plot(&curves, audio)).map_err(|e| Error::io(output, e))?;
+        files::write_whole(output, plot(&curves, audio).as_bytes())?;
     }
     Ok(outcome)
 }

@@ -2,10 +2,10 @@
 
 use std::io::BufWriter;
 
-use super::Outcome;
 use super::args::Export as Typed;
 use super::decode::{Place, each, frames};
 use super::decoders::Decoders;
+use super::{Outcome, files};
 use crate::bitstream::StreamHeader;
 use crate::error::{Error, Result};
 use crate::pipeline::Sink;
@@ -19,6 +19,14 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     if pipe && (typed.png || typed.npy) {
         let reason = "- can take WAV and MCAP only; name a file, or a folder as in `-o out/`";
         return Err(Error::config("--output", reason).into());
+    }
+    let output = &typed.unpacking.output;
+    if !files::is_folder(output) {
+        for (asked, ending) in [(typed.npy, "npy"), (typed.mcap, "mcap")] {
+            if asked {
+                files::check_ending(output, ending)?;
+            }
+        }
     }
     let decoders = Decoders::new(&typed.decoding);
     each(&typed.unpacking, &decoders, "exporting", |place, bundle, header| {

@@ -10,8 +10,32 @@ use crate::codec::Bundle;
 use crate::error::{Error, Result};
 use crate::pipeline::media::{RATE_LIMIT, RawDepth, RawPixels};
 use crate::pipeline::sinks::PART;
-pub use crate::pipeline::sinks::{make_folder_of, with_ending};
+pub use crate::pipeline::sinks::{make_folder_of, with_ending, write_whole};
 use crate::pipeline::sources::{Found, Raw, Reading};
+
+/// Endings of files that are something else than what some verb writes.
+const ENDINGS: [&str; 26] = [
+    "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "ppm", "pgm", "pnm", "gif", "jxl", "avif",
+    "wav", "flac", "ogg", "oga", "opus", "mp3", "y4m", "mp4", "npy", "mcap", "toml", "svg", "onnx",
+];
+
+/// Refuses an output whose name says that it is of another kind than `ending`: it may be somebody's.
+///
+/// # Errors
+/// `Config`, with what it should end in.
+pub fn check_ending(output: &Path, ending: &str) -> Result<()> {
+    let found = output.extension().map(|e| e.to_string_lossy().to_lowercase());
+    match found.filter(|e| e != ending && ENDINGS.contains(&e.as_str())) {
+        Some(found) => {
+            let reason = format!(
+                "{} would be no .{found} file; name a .{ending}, or a folder as in `-o out/`",
+                output.display()
+            );
+            Err(Error::config("--output", reason))
+        }
+        None => Ok(()),
+    }
+}
 
 /// Whether an output that was typed means a folder.
 pub fn is_folder(output: &Path) -> bool {
@@ -86,6 +110,20 @@ pub fn spare_inputs_in(found: &[Found], folder: &Path) -> Result<()> {
     }
 }
 
+/// Refuses an output folder that inputs lie in: what is written there would be read the next time.
+///
+/// # Errors
+/// `Config`, naming the folder.
+pub fn spare_folder_of(found: &[Found], folder: &Path) -> Result<()> {
+    let Ok(target) = folder.canonicalize() else { return Ok(()) };
+    let within = |f: &Found| f.path.canonicalize().is_ok_and(|p| p.parent() == Some(&target));
+    if found.iter().any(within) {
+        let reason = format!("inputs lie in {}; name a folder of its own", folder.display());
+        return Err(Error::config("--output", reason));
+    }
+    Ok(())
+}
+
 /// Whether two paths lead to one file, by whatever links.
 fn is_same(a: &Path, b: &Path) -> bool {
     #[cfg(unix)]
@@ -107,13 +145,9 @@ fn is_same(a: &Path, b: &Path) -> bool {
 pub fn write_bundle(folder: &Path, bundle: &Bundle) -> Result<usize> {
     spare_bundle(folder, bundle)?;
     let (manifest, weights) = bundle.to_files()?;
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    for (file, bytes) in
-        [("codec.toml", manifest.as_bytes()), ("weights.safetensors", weights.as_slice())]
-    {
-        let path = folder.join(file);
-        std::fs::write(&path, bytes).map_err(|e| Error::io(&path, e))?;
-    }
+    // The manifest last: what is there without it is no bundle.
+    write_whole(&folder.join("weights.safetensors"), &weights)?;
+    write_whole(&folder.join("codec.toml"), manifest.as_bytes())?;
     Ok(weights.len())
 }
 

@@ -21,7 +21,9 @@ const FEW_SECONDS: f64 = 30.0;
 pub(super) const SECONDS: f64 = 30.0;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
-    let paths: Vec<PathBuf> = find_files(&typed.inputs)?.into_iter().map(|f| f.path).collect();
+    let found = find_files(&typed.inputs)?;
+    files::spare_folder_of(&found, &typed.output)?;
+    let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
     let limits = media::Limits::default();
     let bar = files::progress(paths.len() as u64, "looking");
     // Kind, channels and length of each file; the unreadable are named.

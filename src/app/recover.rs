@@ -24,6 +24,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     if !kind.is_file() {
         return Err(Error::input(input.display(), "is no plain file; it is read twice").into());
     }
+    files::check_ending(output, "tamis")?;
     spare(input, output)?;
     let mut salvage = Salvage::new(Limits::default());
     each_chunk(input, |bytes| salvage.survey(bytes))?;

@@ -24,6 +24,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         let reason = "a pipe has a pace of its own; name a file, or say `--speed max`";
         return Err(Error::input("-", reason).into());
     }
+    files::check_ending(&typed.output, "tamis")?;
     files::spare_inputs(&found, &typed.output)?;
     let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
     let stop = stop_flag();

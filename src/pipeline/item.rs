@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
+use std::time::Duration;
 
 use super::warning::Warning;
 use crate::bitstream::{Packet, StreamHeader};
@@ -17,6 +18,8 @@ pub struct Item {
     pub name: String,
     /// Nothing follows in its stream.
     pub end: bool,
+    /// Time to the next picture, where the source knows its rate; else zero.
+    pub lasts: Duration,
     /// The samples.
     pub frame: Option<Frame>,
     /// The latent.

@@ -52,7 +52,8 @@ pub fn shipped_heads() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// `Bundle` if there is none or it is damaged.
 pub fn find_bundle(name: &str) -> Result<Bundle> {
-    if let Some(folder) = given(name, "codec.toml").or_else(|| installed(name, "codec.toml")) {
+    let shipped = shipped_bundles().any(|s| s == name);
+    if let Some(folder) = given(name, shipped, "codec.toml") {
         return Bundle::open(&folder);
     }
     match BUNDLES.iter().find(|b| b.0 == name) {
@@ -122,7 +123,8 @@ pub fn find_head(name: &str) -> Result<Head> {
     if path.is_file() {
         return Head::open(path);
     }
-    if let Some(folder) = given(name, "head.onnx").or_else(|| installed(name, "head.onnx")) {
+    let shipped = shipped_heads().any(|s| s == name);
+    if let Some(folder) = given(name, shipped, "head.onnx") {
         return Head::open(&folder.join("head.onnx"));
     }
     match HEADS.iter().find(|h| h.0 == name) {
@@ -131,10 +133,13 @@ pub fn find_head(name: &str) -> Result<Head> {
     }
 }
 
-/// The folder at the path `name`, if `file` is in it.
-fn given(name: &str, file: &str) -> Option<PathBuf> {
+/// The folder that `name` means, if `file` is in it: one at that path, or one among the places for
+/// models. The name of one that is `shipped` is no path, or a folder that is called so would take its
+/// place unseen: `./rgb` means the folder.
+fn given(name: &str, shipped: bool, file: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(name);
-    folder.join(file).is_file().then_some(folder)
+    let here = !shipped && folder.join(file).is_file();
+    if here { Some(folder) } else { installed(name, file) }
 }
 
 /// The folder called `name` among the places for models, if `file` is in it.

@@ -27,7 +27,8 @@ impl Axis {
         let whole = Self { len, window: len, step: len.max(1), reach: 0 };
         let Some(reach) = reach.filter(|_| len > most) else { return whole };
         // Where a tile is little more than what it reads beyond, larger tiles cost less.
-        let room = most.saturating_sub(2 * reach).max(2 * reach).max(unit);
+        let room = most.saturating_sub(2 * reach).max(2 * reach) / unit * unit;
+        let room = room.max(unit);
         let step = len.div_ceil(len.div_ceil(room)).next_multiple_of(unit);
         let window = step + 2 * reach;
         if window < len { Self { len, window, step, reach } } else { whole }
@@ -61,7 +62,8 @@ mod tests {
                     next = keep.end;
                 }
                 assert_eq!(next, len);
-                assert!(axis.window <= most.max(4 * reach + unit) || axis.window == len);
+                let most = most.max(4 * reach).max(2 * reach + unit);
+                assert!(axis.window <= most || axis.window == len);
             }
         }
     }

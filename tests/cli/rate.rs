@@ -142,3 +142,36 @@ fn both_coders_give_the_same_pictures() {
     let read = |name: &str| super::frame(&folder.path().join(name));
     assert_eq!(read("fast.png"), read("dense.png"));
 }
+
+#[test]
+fn pictures_need_a_rate_to_have_a_bitrate() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let frames: Vec<u8> = (0..8)
+        .flat_map(|n| match picture(64, 96, n).samples {
+            tamis::codec::Samples::U8(v) => v,
+            _ => panic!("8 bits"),
+        })
+        .collect();
+    let encode = |more: &[&str]| {
+        let args = ["encode", "-", "-o", "x.tamis", "--raw-video", "96x64:rgb24", "--json"];
+        tamis_with(dir, &[&args[..], more].concat(), &frames)
+    };
+    let none = encode(&["--bitrate", "40"]);
+    assert_eq!(code(&none), 2, "{}", words(&none));
+    assert!(words(&none).contains("--fps"), "{}", words(&none));
+    // Every picture has half a second from the first on, and gets 10 kbit.
+    let out = encode(&["--bitrate", "20", "--fps", "2"]);
+    good(&out);
+    let rate = json(&out)[0]["kbit_per_s"].as_f64().unwrap();
+    assert!((17.0..21.0).contains(&rate), "{rate}");
+    let bytes = std::fs::read(dir.join("x.tamis")).unwrap();
+    let (events, _) = common::events(&bytes, 999).unwrap();
+    let first = events.iter().find_map(|e| if let Event::Packet(p) = e { Some(p) } else { None });
+    let bits = first.unwrap().bytes() * 8;
+    assert!((9_000..11_000).contains(&bits), "{bits}");
+    // More than was asked for is a miss, said once.
+    let over = encode(&["--bitrate", "0.5", "--fps", "25"]);
+    assert_eq!(code(&over), 3, "{}", words(&over));
+    assert_eq!(words(&over).matches("above the 0.5 asked for").count(), 1, "{}", words(&over));
+}

@@ -232,3 +232,56 @@ fn the_first_groups_are_sent() {
     }
     assert_eq!(code(&tamis(dir, &["replay", "six.tamis", "--groups", "0"])), 2);
 }
+
+#[test]
+fn outputs_of_another_kind_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let png = encode_png(&picture(9, 9, 1)).unwrap();
+    std::fs::write(dir.join("a.png"), &png).unwrap();
+    std::fs::write(dir.join("b.png"), &png).unwrap();
+    good(&tamis(dir, &["encode", "a.png", "-o", "a.tamis"]));
+    let cases: [&[&str]; 6] = [
+        &["encode", "a.png", "-o", "b.png"],
+        &["encode", "a.png", "-o", "B.WAV"],
+        &["recover", "a.tamis", "-o", "b.png"],
+        &["replay", "a.tamis", "-o", "b.png"],
+        &["export", "a.tamis", "--npy", "-o", "b.png"],
+        &["export", "a.tamis", "--mcap", "-o", "b.npy"],
+    ];
+    for args in cases {
+        let out = tamis(dir, args);
+        assert_eq!(code(&out), 2, "{args:?}: {}", words(&out));
+        assert!(words(&out).contains("name a ."), "{args:?}: {}", words(&out));
+    }
+    assert!(std::fs::read(dir.join("b.png")).unwrap() == png);
+    good(&tamis(dir, &["encode", "a.png", "-o", "odd.name"]));
+}
+
+#[test]
+fn a_folder_is_not_taken_for_a_shipped_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    std::fs::write(dir.join("a.png"), encode_png(&picture(40, 40, 1)).unwrap()).unwrap();
+    let id = |args: &[&str]| {
+        let out = tamis(dir, &[&["encode", "a.png", "-o", "a.tamis", "--json"], args].concat());
+        good(&out);
+        json(&out)[0]["codec"].as_str().unwrap().to_owned()
+    };
+    let shipped = id(&[]);
+    good(&tamis(dir, &["order", "rgb", "--by", "random", "-o", "rgb"]));
+    good(&tamis(dir, &["order", "rgb", "--by", "random", "-o", "mine"]));
+    assert_eq!(id(&[]), shipped);
+    assert_eq!(id(&["--codec", "rgb"]), shipped);
+    assert_ne!(id(&["--codec", "./rgb"]), shipped);
+    assert_eq!(id(&["--codec", "mine"]), id(&["--codec", "./rgb"]));
+    // Nor are pictures and bundles mixed in one folder.
+    std::fs::create_dir(dir.join("p")).unwrap();
+    for n in 0..3 {
+        let png = encode_png(&picture(40, 40, n)).unwrap();
+        std::fs::write(dir.join(format!("p/{n}.png")), png).unwrap();
+    }
+    let out = tamis(dir, &["fit", "p", "-o", "p"]);
+    assert_eq!(code(&out), 2, "{}", words(&out));
+    assert!(!dir.join("p/codec.toml").exists());
+}

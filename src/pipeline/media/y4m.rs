@@ -192,6 +192,11 @@ impl<R: Read> Y4mReader<R> {
         self.header.time(self.index.saturating_sub(1))
     }
 
+    /// Time from one frame to the next.
+    pub fn interval(&self) -> Duration {
+        self.header.time(1)
+    }
+
     /// What was left out at the end of the stream, if anything.
     pub fn lost(&self) -> Option<&str> {
         self.lost.as_deref()

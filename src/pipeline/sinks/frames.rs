@@ -163,15 +163,13 @@ impl Frames {
                 self.open(item, rate, frame.channels)?
             }
         };
-        let written = match &mut sound.wav {
-            Wav::File(_, _, wav) => wav.write(frame),
-            Wav::Stdout(wav) => wav.write(frame),
-        };
+        // What could not be written never gets its name.
+        sound.write(frame)?;
         if item.end {
-            return written.and(sound.close());
+            return sound.close();
         }
         self.sounds.push(sound);
-        written
+        Ok(())
     }
 
     fn open(&mut self, item: &Item, rate: u32, channels: usize) -> Result<Sound> {
@@ -190,15 +188,30 @@ impl Frames {
 }
 
 impl Sound {
+    fn write(&mut self, frame: &Frame) -> Result<()> {
+        match &mut self.wav {
+            Wav::File(path, _, wav) => wav.write(frame).map_err(|e| named(e, path)),
+            Wav::Stdout(wav) => wav.write(frame),
+        }
+    }
+
     fn close(self) -> Result<()> {
         match self.wav {
             Wav::File(path, output, wav) => {
-                let mut out = wav.finish()?;
+                let mut out = wav.finish().map_err(|e| named(e, &path))?;
                 out.flush().map_err(|e| Error::io(path, e))?;
                 output.keep()
             }
             Wav::Stdout(wav) => wav.finish_pipe().map(drop),
         }
+    }
+}
+
+/// An error of writing, with the file it happened to.
+fn named(error: Error, path: &Path) -> Error {
+    match error {
+        Error::Io { why, .. } => Error::io(path, why),
+        other => other,
     }
 }
 
@@ -251,4 +264,30 @@ fn ending(path: &Path) -> Option<String> {
 /// The name of a file without folder and ending.
 pub fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| "out".into(), |s| s.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Samples, Stamp};
+
+    #[test]
+    fn a_sound_that_cannot_be_written_leaves_the_older_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.wav");
+        std::fs::write(&path, b"older").unwrap();
+        let mut frames = Frames::file(&path, WavDepth::I16);
+        // A file that is open for reading only fails as a full disk does.
+        let (output, _) = Output::create(&path).unwrap();
+        let part = File::open(folder.path().join("x.wav.part")).unwrap();
+        let wav = WavWriter::new(BufWriter::new(part), 8000, 1, WavDepth::I16).unwrap();
+        let wav = Wav::File(path.clone(), output, wav);
+        frames.sounds.push(Sound { stream: 0, rate: 8000, channels: 1, wav });
+        let samples = Samples::I16(vec![1; 1 << 16]);
+        let frame = Frame::new(Layout::Audio { rate: 8000 }, 1, vec![1 << 16], samples).unwrap();
+        let error = frames.write(&Item::new(Stamp::default(), "sound", frame)).unwrap_err();
+        assert!(error.to_string().contains("x.wav"), "{error}");
+        frames.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"older");
+    }
 }

@@ -15,4 +15,4 @@ pub(crate) use mcap::ENCODING;
 pub use mcap::{Mcap, Messages};
 pub use names::Names;
 pub use npy::Npy;
-pub use output::{Output, PART, make_folder_of, with_ending};
+pub use output::{Output, PART, make_folder_of, with_ending, write_whole};

@@ -82,9 +82,13 @@ impl Output {
 ///
 /// # Errors
 /// `Io` if it cannot be written.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let (output, mut file) = Output::create(path)?;
-    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
+    if let (Err(e), Some(part)) = (file.write_all(bytes), &output.part) {
+        // A piece of it is of no use. If it cannot be removed either, it stays.
+        let _ = std::fs::remove_file(part);
+        return Err(Error::io(path, e));
+    }
     output.keep()
 }
 

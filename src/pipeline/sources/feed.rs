@@ -279,8 +279,8 @@ impl Body {
             }
             Self::Y4m(reader) => {
                 let frame = reader.next_frame()?;
-                let captured = reader.time_of_last();
-                Ok(video(frame, captured))
+                let (captured, lasts) = (reader.time_of_last(), reader.interval());
+                Ok(video(frame, captured).map(|item| Item { lasts, ..item }))
             }
             Self::Raw(reader) => Ok(video(reader.next_frame()?, Duration::ZERO)),
             Self::Packets(packets) => packets.next_item(),

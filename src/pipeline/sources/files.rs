@@ -77,8 +77,8 @@ impl Files {
             item.stamp.index = self.pictures;
             item.stamp.stream = 0;
             if let (Some(fps), false) = (self.how.fps, has_times) {
-                let seconds = self.pictures as f64 / fps;
-                item.stamp.captured = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                let time = |n| Duration::try_from_secs_f64(n / fps).unwrap_or_default();
+                (item.stamp.captured, item.lasts) = (time(self.pictures as f64), time(1.0));
             }
             self.pictures += 1;
         }

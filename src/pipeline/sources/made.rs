@@ -50,7 +50,8 @@ impl Source for SceneSource {
             std::thread::sleep(captured.saturating_sub(played));
         }
         self.index += 1;
-        Ok(Some(Item { end: self.index == self.frames, ..Item::new(stamp, "scene", frame) }))
+        let (end, lasts) = (self.index == self.frames, time(1, self.rate));
+        Ok(Some(Item { end, lasts, ..Item::new(stamp, "scene", frame) }))
     }
 }
 

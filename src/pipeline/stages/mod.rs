@@ -12,7 +12,7 @@ pub use cut::Cut;
 pub use decode::Decode;
 pub use gaps::Gaps;
 pub use pack::{KEYS, Pack, Unpack};
-pub use rated::{Rated, Target};
+pub use rated::{Rated, Spent, Target};
 
 use super::item::{Item, Parts};
 use super::line::Stage;

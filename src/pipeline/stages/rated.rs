@@ -1,6 +1,6 @@
 //! Frames to packets of a given size: the quality follows.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Pack, check_fit};
@@ -23,9 +23,7 @@ const THRIFT: f32 = 0.15;
 const HALVINGS: usize = 6;
 /// Qualities up at once where bits are left over.
 const FINER: u8 = 2;
-/// How far from its rate a stream may be before it is said.
-const FAR_RATE: f64 = 0.05;
-/// Time of a picture until the next one says how far they are apart.
+/// Time of a picture of which nobody says when the next one comes.
 const FRAME: Duration = Duration::from_millis(33);
 
 /// What the search aims at.
@@ -49,8 +47,27 @@ pub struct Rated {
     /// Capture time of the picture before.
     last: Option<Duration>,
     apart: Duration,
-    /// Bits and time of the stream so far.
-    spent: (f64, Duration),
+    spent: Arc<Mutex<Spent>>,
+}
+
+/// What was coded at a rate.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Spent {
+    /// Bits of all packets.
+    pub bits: f64,
+    /// Time that they play.
+    pub time: Duration,
+    /// The coarsest and the finest quality used.
+    pub qualities: Option<(Quality, Quality)>,
+}
+
+impl Spent {
+    fn add(&mut self, bits: f64, time: Duration, quality: Quality) {
+        self.bits += bits;
+        self.time = self.time.saturating_add(time);
+        let (low, high) = self.qualities.unwrap_or((quality, quality));
+        self.qualities = Some((low.min(quality), high.max(quality)));
+    }
 }
 
 impl Rated {
@@ -70,8 +87,13 @@ impl Rated {
             stream: 0,
             last: None,
             apart: FRAME,
-            spent: Default::default(),
+            spent: Arc::default(),
         })
+    }
+
+    /// What it spends, as it goes on.
+    pub fn spent(&self) -> Arc<Mutex<Spent>> {
+        self.spent.clone()
     }
 
     /// Encodes each picture on up to this many threads.
@@ -81,9 +103,11 @@ impl Rated {
     }
 
     /// `overhead` is what the recording holds besides its packets, in bytes.
-    fn code(&mut self, frame: &Frame, stamp: &Stamp, end: bool, overhead: usize) -> Result<Coded> {
+    fn code(&mut self, frame: &Frame, item: &Item, overhead: usize) -> Result<Coded> {
+        let (stamp, end) = (&item.stamp, item.end);
         let elapsed = self.last.and_then(|last| stamp.captured.checked_sub(last));
-        self.apart = elapsed.filter(|e| !e.is_zero()).unwrap_or(self.apart);
+        let known = elapsed.into_iter().chain([item.lasts]).find(|e| !e.is_zero());
+        self.apart = known.unwrap_or(self.apart);
         let (time, values) = match frame.layout {
             Layout::Audio { rate } => {
                 let steps = frame.extent[0];
@@ -110,28 +134,14 @@ impl Rated {
         };
         if let Target::Rate(bucket) = &mut self.target {
             bucket.spend(coded.bits(), time);
-            self.spent = (self.spent.0 + coded.bits(), self.spent.1.saturating_add(time));
         }
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.add(coded.bits(), time, coded.latent.quality);
+        drop(spent);
         self.quality = coded.latent.quality;
         self.last = Some(stamp.captured);
         self.pack.keep(stamp, &coded.latent);
         Ok(Coded { budget, ..coded })
-    }
-
-    /// What to say at the end of a stream that was not of the rate asked for. More is a miss; less is
-    /// what quiet sounds and still pictures take.
-    fn missed_rate(&mut self) -> Option<Warning> {
-        let (bits, time) = std::mem::take(&mut self.spent);
-        let Target::Rate(bucket) = &self.target else { return None };
-        let (rate, wanted) = (bits / time.as_secs_f64() / 1000.0, bucket.rate() / 1000.0);
-        if (rate - wanted).abs() <= FAR_RATE * wanted || time.is_zero() {
-            return None;
-        }
-        let words = format!("{rate:.1} kbit/s where {wanted} were asked for");
-        Some(match rate > wanted {
-            true => Warning::missing(format!("{words}: it does not get that small in this time")),
-            false => format!("{words}: it does not need more").into(),
-        })
     }
 }
 
@@ -198,7 +208,8 @@ impl Trials<'_> {
     /// may continue the picture before, and finer once what was `saved` pays for the change.
     fn next_of(&mut self, before: Quality, budget: f64, saved: f64) -> Result<Coded> {
         let same = self.code(before, 0.0, false)?;
-        if same.bits() > budget {
+        // What stands alone anyway, as in a scene that moves, is as large as it may be.
+        if same.bits() > budget || same.packet.header.continues.is_none() {
             return self.nearest(before, budget);
         }
         if same.bits() < budget / 2.0 && before < Quality::MAX {
@@ -213,11 +224,7 @@ impl Trials<'_> {
             }
             return self.code(before, 0.0, false);
         }
-        match same.packet.header.continues {
-            Some(_) => Ok(same),
-            // A scene that moves is as large as it may be.
-            None => self.nearest(before, budget),
-        }
+        Ok(same)
     }
 
     /// Alone, at the quality and the rounding that come nearest to a size.
@@ -280,19 +287,16 @@ impl Stage for Rated {
                 self.stream = item.stamp.stream;
                 self.encoder.reset();
                 self.last = None;
-                self.spent = Default::default();
             }
             let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
             let b = self.encoder.bundle();
             let header = StreamHeader::new(b, frame.layout, frame.channels, &item.stamp);
             let fits = check_fit(b, kind, frame.channels);
             let overhead = overhead(&header);
-            match fits.and_then(|()| self.code(frame, &item.stamp, item.end, overhead)) {
+            match fits.and_then(|()| self.code(frame, item, overhead)) {
                 Ok(coded) => {
-                    match self.target {
-                        Target::Density(_) => item.warnings.extend(coded.miss()),
-                        Target::Rate(_) if item.end => item.warnings.extend(self.missed_rate()),
-                        Target::Rate(_) => {}
+                    if let Target::Density(_) = self.target {
+                        item.warnings.extend(coded.miss());
                     }
                     item.header = Some(header);
                     (item.latent, item.packet) = (Some(coded.latent), Some(coded.packet));
@@ -307,6 +311,5 @@ impl Stage for Rated {
         self.encoder.reset();
         self.pack.reset();
         self.last = None;
-        self.spent = Default::default();
     }
 }
