@@ -273,21 +273,24 @@ mod tests {
 
     #[test]
     fn a_sound_that_cannot_be_written_leaves_the_older_one() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("works");
         let path = folder.path().join("x.wav");
-        std::fs::write(&path, b"older").unwrap();
+        std::fs::write(&path, b"older").expect("works");
         let mut frames = Frames::file(&path, WavDepth::I16);
         // A file that is open for reading only fails as a full disk does.
-        let (output, _) = Output::create(&path).unwrap();
-        let part = File::open(folder.path().join("x.wav.part")).unwrap();
-        let wav = WavWriter::new(BufWriter::new(part), 8000, 1, WavDepth::I16).unwrap();
+        let (output, _) = Output::create(&path).expect("works");
+        let part = File::open(folder.path().join("x.wav.part")).expect("works");
+        let wav = WavWriter::new(BufWriter::new(part), 8000, 1, WavDepth::I16).expect("works");
         let wav = Wav::File(path.clone(), output, wav);
         frames.sounds.push(Sound { stream: 0, rate: 8000, channels: 1, wav });
         let samples = Samples::I16(vec![1; 1 << 16]);
-        let frame = Frame::new(Layout::Audio { rate: 8000 }, 1, vec![1 << 16], samples).unwrap();
-        let error = frames.write(&Item::new(Stamp::default(), "sound", frame)).unwrap_err();
+        let frame =
+            Frame::new(Layout::Audio { rate: 8000 }, 1, vec![1 << 16], samples).expect("works");
+        let error = frames
+            .write(&Item::new(Stamp::default(), "sound", frame))
+            .expect_err("cannot be written");
         assert!(error.to_string().contains("x.wav"), "{error}");
-        frames.finish().unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"older");
+        frames.finish().expect("works");
+        assert_eq!(std::fs::read(&path).expect("works"), b"older");
     }
 }
