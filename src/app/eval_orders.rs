@@ -10,7 +10,7 @@ use super::args::Eval as Typed;
 use super::eval_head::Task;
 use super::{Outcome, files, print_line, say};
 use crate::codec::{Bundle, Frame, Quality};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lab::order::{By, Order, Scores, Trial, counts, mean_gain_db, spearman};
 use crate::lab::plot::{Plot, Point, Series, panels};
 
@@ -108,9 +108,8 @@ pub fn run(
         table(&studies, &counts, bundle, quality, good.len(), audio)?;
     }
     if let Some(output) = &typed.output {
-        files::make_folder_of(output)?;
         let svg = panels(&plots(&studies, &counts, &bundle.card.name, quality, audio));
-        std::fs::write(output, svg).map_err(|e| Error::io(output, e))?;
+        files::write_whole(output, svg.as_bytes())?;
     }
     Ok(outcome)
 }

@@ -84,9 +84,11 @@ impl Output {
 /// `Io` if it cannot be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let (output, mut file) = Output::create(path)?;
-    if let (Err(e), Some(part)) = (file.write_all(bytes), &output.part) {
-        // A piece of it is of no use. If it cannot be removed either, it stays.
-        let _ = std::fs::remove_file(part);
+    if let Err(e) = file.write_all(bytes) {
+        if let Some(part) = &output.part {
+            // A piece of it is of no use. If it cannot be removed either, it stays.
+            let _ = std::fs::remove_file(part);
+        }
         return Err(Error::io(path, e));
     }
     output.keep()
