@@ -197,7 +197,7 @@ impl Sink for Full {
     }
 
     fn finish(&mut self) -> tamis::Result<()> {
-        Ok(())
+        panic!("it failed, so what it holds is not whole")
     }
 }
 

@@ -121,7 +121,8 @@ impl Pipeline {
     /// `look` is called after every item with the accounts so far.
     ///
     /// # Errors
-    /// The first error of source, stages or sinks, in this order; sinks are finished all the same.
+    /// The first error of source, stages or sinks, in this order; sinks are finished all the same, but
+    /// not one that failed: what it has open must not look whole.
     pub fn run(self, stop: &AtomicBool, mut look: impl FnMut(&Report, &Item)) -> Result<Report> {
         let Self { mut source, mut stages, mut sinks, batch } = self;
         let (to_stages, from_source) = bounded::<Passing<'_>>(QUEUE);
@@ -148,12 +149,15 @@ impl Pipeline {
             for Passing { mut item, since, ticket: _ticket } in from_stages {
                 report.received += 1;
                 if item.gone.is_none() && written.is_ok() {
-                    match sinks.iter_mut().try_for_each(|s| s.write(&item)) {
-                        Ok(()) => {}
-                        Err(
+                    let mut each = sinks.iter_mut().enumerate();
+                    match each.find_map(|(k, s)| s.write(&item).err().map(|e| (k, e))) {
+                        None => {}
+                        Some((
+                            _,
                             e @ (Error::Shape { .. } | Error::Input { .. } | Error::Limit { .. }),
-                        ) => item.lose("sink", e),
-                        Err(e) => {
+                        )) => item.lose("sink", e),
+                        Some((k, e)) => {
+                            drop(sinks.remove(k));
                             written = Err(e);
                             halt.store(true, Ordering::Relaxed);
                         }
