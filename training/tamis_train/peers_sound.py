@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 PEERS = {
     "Opus 24": ("opus", 24), "Opus 48": ("opus", 48), "Opus 96": ("opus", 96), "MP3 64": ("mp3", 64), "MP3 128": ("mp3", 128),
@@ -30,6 +29,8 @@ def arguments(verbs):
 
 def read(path):
     """Shape: float64 [samples, channels]."""
+    import soundfile  # Only here: the other commands do without it.
+
     data, rate = soundfile.read(path, always_2d=True)
     if rate != RATE:
         raise SystemExit(f"{path}: {rate} Hz; {RATE} are needed")
@@ -117,6 +118,8 @@ def ours(args, path, size, work):
 
 def run(args):
     """Measures, prints a table of means and of the worst file."""
+    import soundfile  # Only here, as above.
+
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
