@@ -29,7 +29,10 @@ const BUNDLES: [(&str, &str, &[u8]); 3] = [
 ];
 
 /// Bundle, size, ONNX file. Bundles may have none.
-const DECODERS: &[(&str, DecoderSize, &[u8])] = &[];
+const DECODERS: [(&str, DecoderSize, &[u8]); 2] = [
+    ("rgb", DecoderSize::Default, include_bytes!("../../models/rgb/decoder.onnx")),
+    ("rgb", DecoderSize::Edge, include_bytes!("../../models/rgb/decoder-edge.onnx")),
+];
 
 /// Name, `head.onnx`.
 const HEADS: [(&str, &[u8]); 2] = [

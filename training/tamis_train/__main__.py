@@ -1,5 +1,6 @@
 """`python -m tamis_train head NAME` trains and exports a head; `python -m tamis_train card NAME` remakes its card;
-`codec` and `decoder` train a codec with neural decoders, or these alone."""
+`codec` and `decoder` train a codec with neural decoders, or these alone, `export` writes the files of their checkpoints;
+`rebuild` remakes what is shipped."""
 
 import argparse
 import importlib
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import card, codec_command, peers_sound
+from . import card, codec_command, peers_pictures, peers_sound, rebuild
 from .bundle import Bundle
 
 HEADS = ("waste", "digits")
@@ -34,13 +35,16 @@ def main(words=None):
     verb.add_argument("name", choices=HEADS)
     verb.add_argument("--out", type=Path)
     codec_command.arguments(verbs)
+    rebuild.arguments(verbs)
+    peers_pictures.arguments(verbs)
     peers_sound.arguments(verbs)
     args = parser.parse_args(words)
-    if args.verb in ("codec", "decoder"):
-        codec_command.run(args)
-        return
-    if args.verb == "peers-sound":
-        peers_sound.run(args)
+    others = {
+        "codec": codec_command.run, "decoder": codec_command.run, "export": codec_command.export,
+        "rebuild": rebuild.run, "peers-pictures": peers_pictures.run, "peers-sound": peers_sound.run,
+    }  # fmt: skip
+    if args.verb in others:
+        others[args.verb](args)
         return
     # Only here: a recipe needs libraries that others do not.
     module, out = importlib.import_module(f".{args.name}", __package__), args.out or Path("models") / args.name

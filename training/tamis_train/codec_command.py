@@ -1,5 +1,7 @@
 """`python -m tamis_train codec` and `decoder`: a codec with its neural decoders, or these alone."""
 
+import argparse
+import pickle
 import time
 from pathlib import Path
 
@@ -44,7 +46,11 @@ def arguments(verbs):
         verb.add_argument("--checkpoint", type=Path, help="the checkpoint (default: in the folder of --work)")
         verb.add_argument("--fresh", action="store_true", help="forget the checkpoint")
         verb.add_argument("--no-export", action="store_true", help="train only")
-        verb.add_argument("--export-only", action="store_true", help="write the files of a checkpoint")
+    verb = verbs.add_parser("export", help="write the files of a checkpoint of codec or decoder")
+    verb.add_argument("checkpoint", type=Path)
+    verb.add_argument("--bundle", type=Path, help="bundle that it began with (default: where it was)")
+    verb.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits/ and images/, to measure on")
+    verb.add_argument("--out", type=Path, required=True, help="where the files go")
 
 
 def complete(args):
@@ -80,32 +86,59 @@ def begin(args, card, weights, data):
         spread = missed.transpose(0, 1).flatten(1).std(1).clamp(min=1)
         for net in (codec.default, codec.edge):
             net.scale.copy_(spread)
-    if args.init:
+    if args.init and data:
         codec.load_state_dict(torch.load(args.init, map_location="cpu")["average"])
     return Joint(codec.to(args.device), data, args, what)
+
+
+def opened(folder):
+    """A bundle that can be trained: its card and weights."""
+    card, weights = read(folder)
+    if card.get("arithmetic") != "fixed" or card["inputs"] != 3:
+        raise SystemExit(f"{folder}: only codecs of 3 colours in fixed point are trained")
+    return card, weights
 
 
 def run(args):
     """Trains, exports."""
     since = time.monotonic()
     complete(args)
-    card, weights = read(args.bundle)
-    if card.get("arithmetic") != "fixed" or card["inputs"] != 3:
-        raise SystemExit(f"{args.bundle}: only codecs of 3 colours in fixed point are trained")
+    card, weights = opened(args.bundle)
     if args.fresh:
         args.checkpoint.unlink(missing_ok=True)
     paths = crops.listed(args.data, args.pictures)
     asked = rates.shown(card["groups"])
     val = rates.windows(args.data, paths, args.device)
-    data = None if args.export_only else pictures(args, paths)
-    joint = begin(args, card, weights, data)
-    if not joint.load() and args.export_only:
-        raise SystemExit(f"{args.checkpoint}: no checkpoint of this training")
-    if not args.export_only:
-        joint.run(since, asked, val)
+    joint = begin(args, card, weights, pictures(args, paths))
+    joint.load()
+    joint.run(since, asked, val)
     if not args.no_export:
-        codec_export.write(joint, card, weights, val, asked, args.out)
-        print(f"{args.out}: {joint.step} steps, {joint.seconds / 60:.1f} minutes", flush=True)
+        write(joint, card, weights, val, asked, args.out)
+
+
+def export(args):
+    """Writes the files of a checkpoint, on CPU."""
+    try:
+        told = torch.load(args.checkpoint, map_location="cpu")["options"]
+    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise SystemExit(f"{args.checkpoint}: no checkpoint of codec or decoder ({error})") from None
+    options = argparse.Namespace(**told | {
+        "checkpoint": args.checkpoint, "bundle": args.bundle or Path(told["bundle"]), "device": "cpu",
+        "init": told["init"] and Path(told["init"]),
+    })  # fmt: skip
+    card, weights = opened(options.bundle)
+    joint = begin(options, card, weights, None)
+    if not joint.load():
+        raise SystemExit(f"{options.bundle}: not the bundle that this training began with")
+    options.device = told["device"]
+    val = rates.windows(args.data, crops.listed(args.data), "cpu")
+    write(joint, card, weights, val, rates.shown(card["groups"]), args.out)
+
+
+def write(joint, card, weights, val, asked, out):
+    """Writes the files and says so."""
+    codec_export.write(joint, card, weights, val, asked, out)
+    print(f"{out}: {joint.step} steps, {joint.seconds / 60:.1f} minutes", flush=True)
 
 
 def pictures(args, paths):

@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from . import ids, rates, residual_onnx
 from .bundle import Bundle
 from .joint import QUALITIES, line
+from .plot import lines
 
 ROOM = 30000  # largest real that leaves some room in 16 bits
 LICENCE = "MIT OR Apache-2.0"
 FILES = {"default": "decoder.onnx", "edge": "decoder-edge.onnx"}
-COLOURS = {"before": "#888", "linear": "#06c", "edge": "#c60", "default": "#0a6"}
 
 
 def write(joint, card, weights, val, asked, out):
@@ -103,24 +103,8 @@ def command(options):
     )
 
 
-def plot(figures, channels, width=640, height=400, margin=48):
+def plot(figures, channels):
     """PSNR over bits a pixel, all channels: the linear decoder before, and all three after, as SVG."""
     rows = lambda part, key: [(r["bits"], r[key]) for r in figures[part] if r["prefix"] == channels]
-    lines = {"before": rows("before", "linear")} | {k: rows("after", k) for k in ("linear", "edge", "default")}
-    right = max(x for points in lines.values() for x, _ in points)
-    low = min(y for points in lines.values() for _, y in points)
-    high = max(y for points in lines.values() for _, y in points)
-    across = lambda x: margin + x / right * (width - 2 * margin)
-    down = lambda y: height - margin - (y - low) / max(high - low, 1e-3) * (height - 2 * margin)
-    words = lambda x, y, colour, text: f'<text x="{x:.0f}" y="{y:.0f}" fill="{colour}">{text}</text>'
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        words(margin, height - 12, "#444", f"bits a pixel, estimated, 0 to {right:.1f}"),
-        words(margin, 20, "#444", f"PSNR, {low:.1f} to {high:.1f} dB"),
-    ]
-    for k, (name, points) in enumerate(lines.items()):
-        path = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
-        parts.append(words(width - 3 * margin, height - 2.5 * margin + 16 * k, COLOURS[name], name))
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    curves = {k: rows("after", k) for k in ("default", "edge", "linear")} | {"before": rows("before", "linear")}
+    return lines(curves, "bits a pixel, estimated", "PSNR, dB")

@@ -22,7 +22,8 @@ NETS, CORE, STEPS, CODER, DECAY = 1e-3, 1e-4, 3e-4, 1e-2, 1e-4
 RISE, CORE_FROM, CORE_RISE = 200, 100, 400  # steps; the core waits until the stand-in of the coder says something
 AVERAGE = 0.999
 SAVE_EVERY, TELL_EVERY = 20, 100  # seconds, steps
-TOLD = ("minutes", "batch", "window", "precision", "device")  # options that an export from a checkpoint tells of
+# Options that an export from a checkpoint needs, or tells of.
+TOLD = ("verb", "name", "default", "edge", "seed", "only_whole", "steps", "minutes", "batch", "window", "precision", "device")
 
 
 class Joint:
@@ -31,6 +32,7 @@ class Joint:
     def __init__(self, codec, crops, options, what):
         """options: the command's; `what` names what is trained on what."""
         self.codec, self.crops, self.options, self.what = codec, crops, options, [str(w) for w in what]
+        self.places = {"bundle": options.bundle, "init": options.init}
         self.device, self.checkpoint = codec.bias.device, Path(options.checkpoint)
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
         self.statistics = crops and (crops.mean.cpu(), crops.square.cpu())
@@ -185,7 +187,8 @@ class Joint:
             "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(), "step": self.step,
             "seconds": self.seconds, "curve": self.curve, "before": self.before, "largest": self.largest,
             "statistics": self.statistics, "complete": self.complete,
-            "options": {name: getattr(self.options, name) for name in TOLD},
+            "options": {name: getattr(self.options, name) for name in TOLD}
+            | {name: value and str(value) for name, value in self.places.items()},
         }  # fmt: skip
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         draft = self.checkpoint.with_suffix(".part")
@@ -207,8 +210,6 @@ class Joint:
         self.optimizer.load_state_dict(state["optimizer"])
         for name in ("step", "seconds", "curve", "before", "largest", "statistics", "complete"):
             setattr(self, name, state[name])
-        if self.options.export_only:
-            vars(self.options).update(state["options"])
         print(f"going on from step {self.step}", flush=True)
         return True
 
