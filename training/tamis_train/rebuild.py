@@ -17,7 +17,7 @@ SOUNDS = {
 HEADS = {"rgb": "waste", "mono": "digits"}
 HEAD_MINUTES = 25
 INSTALL = "install"
-FILES = ("codec.toml", "weights.safetensors", "decoder.onnx", "decoder-edge.onnx")
+FILES = ("codec.toml", "weights.safetensors", "decoder.onnx", "decoder-edge.onnx", "figures.json")
 
 
 def arguments(verbs):
@@ -44,6 +44,9 @@ def steps(name, args):
         yield [args.tamis, "order", work / "trained", "--by", "natural", "--refit", *folders, "-o", work / "rgb"]
     else:
         yield [args.tamis, "fit", *folders, "--inputs-per-frame", "2" if name == "stereo" else "1", "-o", work / name]
+    if name == "rgb":
+        # For its figures and decoders; over it what was ordered.
+        yield [INSTALL, work / "trained", args.models / name]
     yield [INSTALL, work / name, args.models / name]
     if head := HEADS.get(name):
         places = ["--data", args.data, "--work", work / head, "--out", args.models / head]
