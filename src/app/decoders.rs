@@ -51,14 +51,14 @@ impl Decoders {
 }
 
 /// The decoder asked for; if none is, the default one of the bundle, if it has one and this build
-/// runs it, else the linear one, as always for sound.
+/// runs it, else the linear one, as always for sound that streams.
 ///
 /// # Errors
 /// `Config` if the bundle has none of the name asked for, else as [`find_decoder`].
 pub fn choose(bundle: &Bundle, asked: Option<DecoderName>) -> Result<Chosen> {
     let linear = Chosen { name: "linear", neural: None };
     let size = match asked {
-        _ if bundle.kind == Kind::Audio => return Ok(linear),
+        _ if bundle.kind == Kind::Audio && !bundle.is_whole() => return Ok(linear),
         Some(DecoderName::Linear) => return Ok(linear),
         Some(DecoderName::Edge) => DecoderSize::Edge,
         Some(DecoderName::Default) | None => DecoderSize::Default,

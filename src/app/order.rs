@@ -1,6 +1,6 @@
 //! `tamis order`: what each channel of a bundle is worth, and a bundle in another order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::lab::order::{By, Order, Scores};
 use crate::lab::refit;
 use crate::pipeline::media;
 use crate::pipeline::sources::find_files;
-use crate::runtime::find_bundle;
+use crate::runtime::{decoder_file, decoders_of, find_bundle};
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let bundle = find_bundle(&typed.bundle).map_err(|e| Error::input(&typed.bundle, e))?;
@@ -59,6 +59,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     };
     let ordered = Bundle::new(Parts { card, ..Parts::clone(&ordered) })?;
     files::write_bundle(output, &ordered)?;
+    copy_decoders(&bundle, &ordered, output)?;
     report["output"] = json!({
         "bundle": output.display().to_string(), "by": by.name(), "codec": ordered.codec_id().to_string(),
         "tables": ordered.tables_id().to_string(), "refitted": !typed.refit.is_empty(),
@@ -74,6 +75,21 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         ))?;
     }
     Ok(outcome)
+}
+
+/// Decoders read latents of one codec: they go along where that is still the same.
+fn copy_decoders(bundle: &Bundle, ordered: &Bundle, output: &Path) -> Result<()> {
+    for size in decoders_of(bundle) {
+        if ordered.codec_id() != bundle.codec_id() {
+            super::say(format_args!(
+                "the {} decoder stays behind: it reads the channels in their old order",
+                size.name()
+            ));
+        } else if let Some((_, onnx)) = decoder_file(bundle, size)? {
+            files::write_whole(&output.join(size.file()), &onnx)?;
+        }
+    }
+    Ok(())
 }
 
 /// The bundle with tables and contexts from files.

@@ -152,6 +152,12 @@ impl Bundle {
         self.inner() / self.parts.inputs
     }
 
+    /// Whether sounds are coded whole: the first cells need the last samples, or come before them.
+    pub fn is_whole(&self) -> bool {
+        let p = &self.parts;
+        p.kind == Kind::Audio && (p.ends == Ends::Periodic || p.padding > 0)
+    }
+
     /// Bands of all planes.
     pub fn inner(&self) -> usize {
         self.parts.analysis.cols()

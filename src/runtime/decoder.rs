@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::cpu::{FixedDecoder, Simd};
 use super::neural::Neural;
 use super::neural_bands::{NeuralBands, round};
+use super::whole;
 use crate::codec::{
     Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, plain,
 };
@@ -65,7 +66,7 @@ impl Decoder {
         }
     }
 
-    /// The same with a neural decoder, which pictures alone can have.
+    /// The same with a neural decoder.
     ///
     /// # Errors
     /// `Bundle` if the decoder is for another codec.
@@ -136,6 +137,10 @@ impl Decoder {
         plain::check(&self.bundle, latent)?;
         match self.bundle.kind {
             Kind::Image => self.picture(latent, layout, frame)?,
+            Kind::Audio if self.bundle.is_whole() => {
+                let (channels, neural) = (self.channels.min(latent.channels), self.neural());
+                *frame = whole::decode(&self.bundle, latent, layout, channels, neural)?;
+            }
             Kind::Audio => *frame = self.chunk(latent, layout)?,
         }
         Ok(())

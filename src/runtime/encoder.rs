@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::signal::{Analysis, Ends, cells, mirror};
 
 use super::cpu::{FixedEncoder, Simd};
+use super::whole::Collected;
 
 /// Rows of cells that are transformed at once: what a strip needs stays near the caches, and an
 /// 8192 x 8192 picture needs megabytes, not gigabytes.
@@ -32,6 +33,8 @@ pub struct Encoder {
     sound: Option<Sound>,
     /// The sound before the last chunk, if that may be pushed again.
     earlier: Option<Option<Sound>>,
+    /// A sound of which the codec needs all at once.
+    whole: Option<Collected>,
 }
 
 /// The state of a sound between two chunks.
@@ -56,16 +59,11 @@ impl Encoder {
     /// An encoder of the first `channels` channels at `quality`.
     ///
     /// # Errors
-    /// `Shape` if `channels` is not the end of one of the bundle's groups; `Bundle` if the bundle
-    /// cannot stream (a sound codec with periodic ends encodes whole sounds only).
+    /// `Shape` if `channels` is not the end of one of the bundle's groups.
     pub fn new(bundle: Arc<Bundle>, channels: usize, quality: Quality) -> Result<Self> {
         if !bundle.groups.contains(&channels) {
             let expected = format!("one of {:?}", bundle.groups);
             return Err(Error::shape("channels", expected, channels));
-        }
-        if bundle.kind == Kind::Audio && (bundle.ends == Ends::Periodic || bundle.padding > 0) {
-            let reason = "sound with periodic ends has no streams; use `plain::encode`";
-            return Err(Error::bundle(&bundle.card.name, reason));
         }
         let fixed = (bundle.arithmetic == Arithmetic::Fixed)
             .then(|| FixedEncoder::new(&bundle, channels, quality, Simd::best()));
@@ -78,6 +76,7 @@ impl Encoder {
             fixed,
             sound: None,
             earlier: None,
+            whole: None,
         })
     }
 
@@ -111,6 +110,9 @@ impl Encoder {
         if let Some(earlier) = &self.earlier {
             self.sound.clone_from(earlier);
         }
+        if let Some(whole) = &mut self.whole {
+            whole.step_back();
+        }
     }
 
     /// Encodes a picture on up to this many threads; one at first. Latents do not depend on it.
@@ -131,6 +133,7 @@ impl Encoder {
     /// Forgets the sound so far: the next chunk starts anew.
     pub fn reset(&mut self) {
         self.sound = None;
+        self.whole = None;
     }
 
     /// Encodes a picture, or the next chunk of a sound; `end` says that the sound ends with it.
@@ -167,6 +170,7 @@ impl Encoder {
         latent.quality = self.quality;
         match self.bundle.kind {
             Kind::Image => self.picture(frame, latent),
+            Kind::Audio if self.bundle.is_whole() => self.whole(frame, end, latent),
             Kind::Audio => self.chunk(frame, end, latent),
         }
     }
@@ -201,6 +205,23 @@ impl Encoder {
                 values[c * cells + top * grid[1]..][..count].copy_from_slice(from);
             }
         }
+    }
+
+    /// All cells come with the last chunk.
+    fn whole(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+        let rows = plain::rows(&self.bundle, frame.channels)?;
+        Collected::push(&mut self.whole, frame).inspect_err(|_| self.whole = None)?;
+        if end && let Some(whole) = &mut self.whole {
+            *latent = whole.finish(&self.bundle, self.channels, self.quality, self.thrift)?;
+            return Ok(());
+        }
+        latent.grid.clear();
+        latent.grid.extend([rows, 0]);
+        latent.extent.clear();
+        latent.extent.extend([frame.channels, 0]);
+        latent.values.clear();
+        latent.span = Span { position: 0, reset: true, end: false };
+        Ok(())
     }
 
     fn chunk(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {

@@ -21,6 +21,7 @@ mod neural;
 mod neural_bands;
 mod neural_card;
 mod tiles;
+mod whole;
 
 pub use cpu::Simd;
 pub use decoder::Decoder;
@@ -28,7 +29,8 @@ pub use encoder::Encoder;
 pub use head::Head;
 pub use head_card::{HeadCard, Prediction};
 pub use models::{
-    decoders_of, find_bundle, find_codec, find_decoder, find_head, shipped_bundles, shipped_heads,
+    decoder_file, decoders_of, find_bundle, find_codec, find_decoder, find_head, shipped_bundles,
+    shipped_heads,
 };
 pub use neural::Neural;
 pub use neural_card::{DecoderCard, DecoderSize, Role};

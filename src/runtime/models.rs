@@ -1,13 +1,17 @@
 //! Where bundles, their decoders and heads are found: by path, beside the binary, in the repo, in `$TAMIS_MODELS`,
 //! or inside the binary.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::head::Head;
 use super::neural::Neural;
 use super::neural_card::DecoderSize;
-use crate::codec::{Bundle, CodecId};
+use crate::codec::{Bundle, CodecId, read_file};
 use crate::error::{Error, Result};
+
+/// Largest decoder read, in bytes.
+const MAX_DECODER: u64 = 512 << 20;
 
 /// Name, `codec.toml`, `weights.safetensors`.
 const BUNDLES: [(&str, &str, &[u8]); 3] = [
@@ -98,23 +102,33 @@ pub fn decoders_of(bundle: &Bundle) -> impl Iterator<Item = DecoderSize> + '_ {
 /// `Io`, `Limit` or `Bundle` if it cannot be read, is damaged, is for another codec, or if this build
 /// runs none.
 pub fn find_decoder(bundle: &Bundle, size: DecoderSize) -> Result<Option<Neural>> {
-    match bundle.folder().map(|folder| folder.join(size.file())) {
-        Some(path) if path.is_file() => {
-            let neural = Neural::open(&path)?;
-            neural.check(bundle)?;
-            Ok(Some(neural))
-        }
-        Some(_) => Ok(None),
-        None => {
-            let name = &bundle.card.name;
-            let Some((_, _, onnx)) = DECODERS.iter().find(|d| d.0 == name && d.1 == size) else {
-                return Ok(None);
-            };
-            let neural = Neural::from_onnx(&format!("{name}/{}", size.file()), onnx)?;
-            // A bundle that only has the name of a shipped one has none of its decoders.
-            Ok(Some(neural).filter(|n| n.check(bundle).is_ok()))
-        }
+    let Some((path, onnx)) = decoder_file(bundle, size)? else { return Ok(None) };
+    let neural = Neural::from_onnx(&path, &onnx)?;
+    match neural.check(bundle) {
+        Ok(()) => Ok(Some(neural)),
+        // A bundle that only has the name of a shipped one has none of its decoders.
+        Err(_) if bundle.folder().is_none() => Ok(None),
+        Err(e) => Err(e),
     }
+}
+
+/// Where a neural decoder of a bundle is, and its ONNX file, which may be for another codec; `None` if
+/// there is none of this size.
+///
+/// # Errors
+/// `Io` or `Limit` if it cannot be read.
+pub fn decoder_file(
+    bundle: &Bundle,
+    size: DecoderSize,
+) -> Result<Option<(String, Cow<'static, [u8]>)>> {
+    if let Some(folder) = bundle.folder() {
+        let path = folder.join(size.file());
+        let file = || Ok((path.display().to_string(), read_file(&path, MAX_DECODER)?.into()));
+        return path.is_file().then(file).transpose();
+    }
+    let name = &bundle.card.name;
+    let shipped = DECODERS.iter().find(|d| d.0 == name && d.1 == size);
+    Ok(shipped.map(|d| (format!("{name}/{}", size.file()), d.2.into())))
 }
 
 /// The head of a name or path.

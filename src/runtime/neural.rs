@@ -2,19 +2,16 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::prelude::*;
 
 use super::neural_card::DecoderCard;
-use crate::codec::{Bundle, read_file};
+use crate::codec::Bundle;
 use crate::error::{Error, Result};
 
 type Plan = Arc<TypedRunnableModel>;
 
-/// Largest decoder read, in bytes.
-const MAX_BYTES: u64 = 64 << 20;
 /// Plans kept for different sizes of tiles; beyond it all are dropped and made anew.
 const PLANS: usize = 16;
 
@@ -35,14 +32,6 @@ impl std::fmt::Debug for Neural {
 }
 
 impl Neural {
-    /// Opens an ONNX file.
-    ///
-    /// # Errors
-    /// `Io` if it cannot be read, `Limit` if it is too large, else as [`Self::from_onnx`].
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::from_onnx(&path.display().to_string(), &read_file(path, MAX_BYTES)?)
-    }
-
     /// Reads an ONNX model and its `tamis.*` metadata.
     ///
     /// # Errors
@@ -82,7 +71,7 @@ impl Neural {
         self.card.check(bundle)
     }
 
-    /// The output for a tile of `[channels, height, width]` cells, into `[bands, height, width]`.
+    /// The output for a tile of `[channels, height, width]` cells, which must have the shape `needed`.
     ///
     /// # Errors
     /// `Bundle` if the model fails on this size, gives another shape, or values that are no numbers.
@@ -91,6 +80,7 @@ impl Neural {
         latent: &[f32],
         grid: [usize; 2],
         condition: [f32; 2],
+        needed: [usize; 4],
         out: &mut [f32],
     ) -> Result<()> {
         let [height, width] = grid;
@@ -109,7 +99,6 @@ impl Neural {
             return Err(Error::bundle(name, reason));
         };
         let view = guarded(name, || output.to_plain_array_view::<f32>())?;
-        let needed = [1, out.len() / (height * width).max(1), height, width];
         if view.shape() != needed {
             let reason = format!("gives {:?} for a tile, needed is {needed:?}", view.shape());
             return Err(Error::bundle(name, reason));

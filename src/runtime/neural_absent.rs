@@ -1,7 +1,5 @@
 //! The names of `neural.rs` when the feature `onnx` is off: every use says which feature to turn on.
 
-use std::path::Path;
-
 use super::neural_card::DecoderCard;
 use crate::codec::Bundle;
 use crate::error::{Error, Result};
@@ -19,14 +17,6 @@ fn absent(name: &str) -> Error {
 }
 
 impl Neural {
-    /// Always fails.
-    ///
-    /// # Errors
-    /// `Bundle`.
-    pub fn open(path: &Path) -> Result<Self> {
-        Err(absent(&path.display().to_string()))
-    }
-
     /// Always fails.
     ///
     /// # Errors
@@ -54,6 +44,7 @@ impl Neural {
         _latent: &[f32],
         _grid: [usize; 2],
         _condition: [f32; 2],
+        _needed: [usize; 4],
         _out: &mut [f32],
     ) -> Result<()> {
         Err(absent(&self.card.name))

@@ -46,6 +46,8 @@ pub enum Role {
     Residual,
     /// The bands themselves.
     Bands,
+    /// The samples of a sound, `[1, inputs, 1, time steps]`, from its whole latent, `[1, channels, 1, cells]`.
+    Samples,
 }
 
 /// The metadata of a neural decoder: the `tamis.*` properties of its ONNX file.
@@ -84,7 +86,8 @@ impl DecoderCard {
         let role = match role {
             "residual" => Role::Residual,
             "bands" => Role::Bands,
-            other => return Err(wrong("role", other, "residual or bands")),
+            "samples" => Role::Samples,
+            other => return Err(wrong("role", other, "residual, bands or samples")),
         };
         let reach = match p.get("tamis.reach").map(|v| v.trim()) {
             None => None,
@@ -121,8 +124,12 @@ impl DecoderCard {
                  linear decoder (--preview), or make the decoder for this codec",
                 bundle.card.name
             )
-        } else if bundle.kind != Kind::Image {
-            "is a decoder for sound, and only pictures have neural decoders; use --preview".into()
+        } else if (self.role == Role::Samples) != (bundle.kind == Kind::Audio) {
+            let kind =
+                if bundle.kind == Kind::Audio { "sound, which needs samples" } else { "pictures" };
+            format!("has a tamis.role that is not for {kind}; use --preview")
+        } else if bundle.kind == Kind::Audio && !bundle.is_whole() {
+            "is a decoder for sound, and its codec streams; use --preview".into()
         } else if self.channels != bundle.channels() {
             format!(
                 "reads {} channels, and codec {own} has {}; it must read all of them",

@@ -112,10 +112,10 @@ fn bench_measures_what_it_names() {
     std::fs::write(dir.join("a.png"), encode_png(&picture(40, 56, 1)).unwrap()).unwrap();
     let args = ["bench", "a.png", "--codec", "rgb,mono", "--seconds", "0", "--json"];
     let rows = json(&tamis(dir, &args))[0]["rows"].as_array().unwrap().clone();
-    // Two codecs, each with few channels and with all of them.
-    assert_eq!(rows.len(), 2 * 2 * 6);
+    // Two codecs, each with few channels and with all of them, and the neural decoders of one.
+    assert_eq!(rows.len(), 2 * 2 * 6 + 2);
     let whats = |row: &serde_json::Value| (row["what"].to_string(), row["coder"].to_string());
-    assert_eq!(rows.iter().map(whats).collect::<std::collections::BTreeSet<_>>().len(), 6);
+    assert_eq!(rows.iter().map(whats).collect::<std::collections::BTreeSet<_>>().len(), 7);
     for row in &rows {
         let speed = if row["bundle"] == "rgb" { &row["mpps"] } else { &row["x_realtime"] };
         assert!(speed.as_f64().unwrap() > 0.0, "{row}");

@@ -34,10 +34,10 @@ fn a_bundle_in_another_order_is_another_codec_of_the_same_pictures() {
     let mut sizes = Vec::new();
     for codec in ["rgb", "./mixed", "./fitted"] {
         good(&tamis(dir, &["encode", "in/0.png", "-o", "x.tamis", "--codec", codec]));
-        good(&tamis(dir, &["decode", "x.tamis", "-o", "all.png", "--codec", codec]));
+        good(&tamis(dir, &["decode", "x.tamis", "-o", "all.png", "--codec", codec, "--preview"]));
         good(&tamis(
             dir,
-            &["decode", "x.tamis", "-o", "two.png", "--codec", codec, "--groups", "2"],
+            &["decode", "x.tamis", "-o", "two.png", "--codec", codec, "--groups", "2", "--preview"],
         ));
         sizes.push(std::fs::metadata(dir.join("x.tamis")).unwrap().len());
         let all = frame(&dir.join("all.png"));
@@ -127,7 +127,7 @@ fn orders_are_compared_as_eval_measures() {
     };
     let natural = points("natural");
     for channels in ["12", "48"] {
-        let args = ["eval", "in", "--quality", "75", "--channels", channels, "--json"];
+        let args = ["eval", "in", "--quality", "75", "--channels", channels, "--preview", "--json"];
         let mean = json(&tamis(dir, &args)).pop().unwrap();
         let at = natural.iter().find(|p| p.0.to_string() == channels).unwrap();
         assert!((mean["psnr_db"].as_f64().unwrap() - at.2).abs() < 1e-9, "{channels}");

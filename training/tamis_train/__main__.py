@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import card, codec_command, peers_pictures, peers_sound, rebuild
+from . import card, codec_command, peers_pictures, peers_sound, rebuild, walloc
 from .bundle import Bundle
 
 HEADS = ("waste", "digits")
@@ -35,13 +35,14 @@ def main(words=None):
     verb.add_argument("name", choices=HEADS)
     verb.add_argument("--out", type=Path)
     codec_command.arguments(verbs)
+    walloc.arguments(verbs)
     rebuild.arguments(verbs)
     peers_pictures.arguments(verbs)
     peers_sound.arguments(verbs)
     args = parser.parse_args(words)
     others = {
         "codec": codec_command.run, "decoder": codec_command.run, "export": codec_command.export,
-        "rebuild": rebuild.run, "peers-pictures": peers_pictures.run, "peers-sound": peers_sound.run,
+        "import-walloc": walloc.run, "rebuild": rebuild.run, "peers-pictures": peers_pictures.run, "peers-sound": peers_sound.run,
     }  # fmt: skip
     if args.verb in others:
         others[args.verb](args)

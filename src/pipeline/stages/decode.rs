@@ -16,7 +16,8 @@ use crate::runtime::{Decoder, Neural};
 pub struct Decode {
     bundle: Arc<Bundle>,
     channels: usize,
-    pictures: Decoder,
+    /// Of pictures, and of sounds that come whole.
+    whole: Decoder,
     /// Sounds that have begun and not ended, the one heard last at the end; [`OPEN`] at most.
     sounds: Vec<Sound>,
     /// Silence that gaps may still become, in all sounds together.
@@ -36,17 +37,17 @@ struct Sound {
 impl Decode {
     /// Decodes the first `channels` channels with the linear inverse.
     pub fn new(bundle: Arc<Bundle>, channels: usize) -> Self {
-        let pictures = Decoder::new(bundle.clone(), channels);
-        let fill = pictures.fill();
-        Self { bundle, channels, pictures, sounds: Vec::new(), fill }
+        let whole = Decoder::new(bundle.clone(), channels);
+        let fill = whole.fill();
+        Self { bundle, channels, whole, sounds: Vec::new(), fill }
     }
 
-    /// Decodes pictures with a neural decoder instead.
+    /// Decodes pictures, and sounds that come whole, with a neural decoder instead.
     ///
     /// # Errors
     /// `Bundle` if it is for another codec.
     pub fn neural(mut self, neural: Arc<Neural>) -> Result<Self> {
-        self.pictures = Decoder::with_neural(self.bundle.clone(), self.channels, neural)?;
+        self.whole = Decoder::with_neural(self.bundle.clone(), self.channels, neural)?;
         Ok(self)
     }
 
@@ -59,6 +60,9 @@ impl Decode {
         missing: &mut Vec<String>,
     ) -> Result<Frame> {
         let (layout, channels) = (header.layout, header.channels);
+        if self.bundle.is_whole() {
+            return self.whole.push(latent, layout);
+        }
         let open = self.sounds.iter().position(|s| s.stamp.stream == item.stamp.stream);
         let mut sound = open.map(|at| self.sounds.remove(at));
         if let Some(before) = &mut sound
@@ -123,7 +127,7 @@ impl Stage for Decode {
             let (Some(latent), Some(header)) = (&item.latent, &item.header) else { continue };
             let mut missing = Vec::new();
             let frame = match self.bundle.kind {
-                Kind::Image => self.pictures.push(latent, header.layout),
+                Kind::Image => self.whole.push(latent, header.layout),
                 Kind::Audio => self.sound(item, latent, header, &mut missing),
             };
             item.warnings.extend(missing.into_iter().map(Warning::missing));
@@ -138,7 +142,7 @@ impl Stage for Decode {
     fn reset(&mut self) {
         // Pictures stand alone: their decoder has nothing to forget.
         self.sounds.clear();
-        self.fill = self.pictures.fill();
+        self.fill = self.whole.fill();
     }
 
     /// The rest of each sound whose end never came.
