@@ -113,7 +113,7 @@ fn nothing_added_is_the_linear_decoder() {
 fn tiles_decode_as_the_whole_picture() {
     for bundle in bundles() {
         let cell = bundle.cell();
-        let latent = latent(&bundle, &picture(165 * cell - 3, 163 * cell - 1, 2));
+        let latent = latent(&bundle, &picture(100 * cell - 3, 163 * cell - 1, 2));
         let [tiles, short, whole] = ["2", "0", ""].map(|reach| {
             push(&bundle, &neural(&something(&bundle, reach)).unwrap(), &latent, Layout::Rgb)
         });

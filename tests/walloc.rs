@@ -157,6 +157,11 @@ fn the_binary_takes_an_imported_bundle() {
     for (input, name, output) in [("a.wav", "stereo_20x", "b.wav"), ("a.png", "RGB_16x", "b.png")] {
         let codec = data().join("walloc").join(name).display().to_string();
         tamis(dir, &["encode", input, "-o", "x.tamis", "--codec", &codec]);
+        let rated = ["encode", input, "-o", "y.tamis", "--codec", &codec, "--bpp", "1"];
+        let refused =
+            Command::new(env!("CARGO_BIN_EXE_tamis")).args(rated).current_dir(dir).output();
+        assert!(String::from_utf8_lossy(&refused.unwrap().stderr).contains("compands"));
+        tamis(dir, &["eval", input, "--codec", &codec, "--quality", "75"]);
         let mut sizes = Vec::new();
         for decoder in ["default", "linear"] {
             let args = ["decode", "x.tamis", "-o", output, "--codec", &codec, "--decoder", decoder];
@@ -169,6 +174,7 @@ fn the_binary_takes_an_imported_bundle() {
         }
         let refit = ["order", &codec, "--by", "natural", "--refit", input, "-o", "fitted"];
         tamis(dir, &refit);
+        tamis(dir, &["encode", input, "-o", "x.tamis", "--codec", "./fitted"]);
         let args =
             ["decode", "x.tamis", "-o", output, "--codec", "./fitted", "--decoder", "default"];
         tamis(dir, &args);

@@ -206,7 +206,9 @@ fn unpack(
     let mut decoder = None;
     if sink.needs() == Parts::FRAME {
         let chosen = decoders.of(&bundle)?;
-        decoder = (bundle.kind == Kind::Image).then_some(chosen.name);
+        // Sound that streams has no choice.
+        let choice = bundle.kind == Kind::Image || bundle.is_whole();
+        decoder = choice.then_some(chosen.name);
         let decode = Decode::new(bundle, channels);
         stages.push(Box::new(match chosen.neural {
             Some(neural) => decode.neural(neural)?,

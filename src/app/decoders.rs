@@ -1,4 +1,4 @@
-//! Which decoder turns the latents of a bundle into pictures.
+//! Which decoder turns the latents of a bundle into pictures or sounds.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ pub fn choose(bundle: &Bundle, asked: Option<DecoderName>) -> Result<Chosen> {
     };
     if asked.is_none() && !cfg!(feature = "onnx") && decoders_of(bundle).any(|d| d == size) {
         say_once(format_args!(
-            "bundle {} has a neural decoder, which this tamis was built without: pictures are \
+            "bundle {} has a neural decoder, which this tamis was built without: it is \
              decoded with the linear one; build it with `--features onnx` for better ones",
             bundle.card.name
         ));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::bitstream::{Coder, Limits, Packer, Packet, StreamHeader};
 use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Stamp};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::runtime::{Decoder, DecoderSize, Encoder, Neural, Simd};
 
 /// Calls before the clock counts: memory is there, and the processor is awake.
@@ -102,9 +102,13 @@ impl Bench<'_> {
     /// Measures both ways, at the default quality.
     ///
     /// # Errors
-    /// `Shape` if the frames do not fit the bundle.
+    /// `Shape` if the frames do not fit the bundle, `Bundle` if it codes sounds whole.
     pub fn run(&self) -> Result<Vec<Row>> {
         let Some(first) = self.frames.first() else { return Ok(Vec::new()) };
+        if self.bundle.is_whole() {
+            let reason = "codes sounds whole, and bench measures chunks; time encode and decode";
+            return Err(Error::bundle(&self.bundle.card.name, reason));
+        }
         let mut encoder = Encoder::new(Arc::clone(&self.bundle), self.channels, Quality::DEFAULT)?;
         encoder.set_simd(self.simd);
         encoder.set_threads(self.threads);

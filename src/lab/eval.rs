@@ -50,7 +50,8 @@ pub fn measure(
     let mut writer = PacketWriter::new();
     let mut bytes = writer.header(&header).len();
     let mut back = Vec::new();
-    let blocks = if frame.is_audio() { split(frame)? } else { vec![frame.clone()] };
+    let pieces = frame.is_audio() && !bundle.is_whole();
+    let blocks = if pieces { split(frame)? } else { vec![frame.clone()] };
     let last = blocks.len() - 1;
     for (index, block) in blocks.iter().enumerate() {
         let stamp = Stamp { index: index as u64, ..Stamp::default() };

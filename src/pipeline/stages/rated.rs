@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Pack, check_fit};
 use crate::bitstream::{Packet, PacketWriter, StreamHeader};
-use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Stamp};
-use crate::error::Result;
+use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Quantizer, Stamp};
+use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Stage;
 use crate::pipeline::rate::Bucket;
@@ -74,8 +74,13 @@ impl Rated {
     /// Codes the first `channels` channels of `bundle`, packed as `pack` does.
     ///
     /// # Errors
-    /// As [`Encoder::new`].
+    /// As [`Encoder::new`]; `Bundle` if no quality changes what the bundle codes.
     pub fn new(bundle: Arc<Bundle>, channels: usize, pack: Pack, target: Target) -> Result<Self> {
+        if bundle.quantizer != Quantizer::Step {
+            let reason = "has no rate control, since it compands and quality changes nothing; encode \
+                          without --bpp and --bitrate, or with another codec";
+            return Err(Error::bundle(&bundle.card.name, reason));
+        }
         let mut encoder = Encoder::new(bundle, channels, Quality::DEFAULT)?;
         encoder.set_stepping_back();
         let quality = Quality::DEFAULT;
