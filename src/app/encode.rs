@@ -12,10 +12,7 @@ use serde_json::{Value, json};
 use super::args::Encode as Typed;
 use super::codecs::Codecs;
 use super::files;
-use super::{
-    Outcome, nothing_came_through, outcome, print_aside, print_line, say, say_once, stop_flag,
-    tell, unread,
-};
+use super::{Outcome, outcome, print_aside, print_line, say, say_once, stop_flag, tell, unread};
 use crate::bitstream::Coder;
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
@@ -25,7 +22,7 @@ use crate::pipeline::sinks::Output;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::{Files, Found, Reading};
 use crate::pipeline::stages::{Encode, Pack, Rated, Spent, Target};
-use crate::pipeline::{Pipeline, Report, Stage};
+use crate::pipeline::{Item, Pipeline, Report, Stage};
 
 /// How far above its rate a stream may be.
 const FAR: f64 = 0.05;
@@ -219,18 +216,21 @@ impl Job {
             vec![Box::new(Container::new(out, output))],
             BATCH,
         )?;
-        let done =
-            line.run(stop, |_, item| tell(item)).and_then(|report| {
-                match nothing_came_through(&report) {
-                    Some(error) => Err(error),
-                    None if report.delivered == 0 && !report.unread => {
-                        Err(Error::input(first_input.display(), "holds no frame"))
-                    }
-                    None => Ok(report),
-                }
-            });
+        // Not what was delivered: chunks of a sound that is coded whole bring nothing before its end.
+        let mut packets = 0u64;
+        let look = |_: &Report, item: &Item| {
+            packets += u64::from(item.packet.is_some());
+            tell(item);
+        };
+        let done = line.run(stop, look).and_then(|report| match report.lost_names.first() {
+            Some((name, why)) if packets == 0 => Err(Error::input(name, why)),
+            None if packets == 0 && !report.unread => {
+                Err(Error::input(first_input.display(), "holds no frame"))
+            }
+            _ => Ok(report),
+        });
         let report = done.inspect_err(|_| place.discard_empty())?;
-        match report.delivered {
+        match packets {
             // Nothing is better than a recording of nothing.
             0 => place.discard_empty(),
             _ => place.keep()?,

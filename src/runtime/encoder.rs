@@ -210,7 +210,10 @@ impl Encoder {
     /// All cells come with the last chunk.
     fn whole(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
         let rows = plain::rows(&self.bundle, frame.channels)?;
-        Collected::push(&mut self.whole, frame).inspect_err(|_| self.whole = None)?;
+        if let Err(e) = Collected::push(&mut self.whole, frame) {
+            self.whole.take_if(|_| end);
+            return Err(e);
+        }
         if end && let Some(whole) = &mut self.whole {
             *latent = whole.finish(&self.bundle, self.channels, self.quality, self.thrift)?;
             return Ok(());

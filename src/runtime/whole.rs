@@ -15,6 +15,8 @@ pub(super) struct Collected {
     channels: usize,
     /// `[steps, channels]`, full scale 1.
     samples: Vec<f32>,
+    /// Values so far, also where they were too many to keep.
+    length: u64,
     /// Values before the last chunk.
     before: usize,
     /// The last chunk was its end: the next begins another.
@@ -37,6 +39,7 @@ impl Collected {
             rate,
             channels: frame.channels,
             samples: Vec::new(),
+            length: 0,
             before: 0,
             ended: false,
         });
@@ -45,11 +48,16 @@ impl Collected {
             let actual = format!("{} channels at {rate} Hz", frame.channels);
             return Err(Error::shape("chunk of a sound", expected, actual));
         }
-        let more = frame.extent[0] * frame.channels;
-        if all.samples.len() + more > MAX_VALUES {
-            let what = "time steps times channels of a sound whose codec takes it whole (cut it into shorter \
-                        files, or use a codec that streams),";
-            let (limit, actual) = (MAX_VALUES as u64, (all.samples.len() + more) as u64);
+        // Where it became too much, the number stays: one sound is one error.
+        if all.length <= MAX_VALUES as u64 {
+            all.length += (frame.extent[0] * frame.channels) as u64;
+        }
+        if all.length > MAX_VALUES as u64 {
+            // What comes after is of the same sound, and not another.
+            all.samples = Vec::new();
+            let what = "time steps times channels of a sound that its codec takes whole (cut it into \
+                        shorter files, or use a codec that streams):";
+            let (limit, actual) = (MAX_VALUES as u64, all.length);
             return Err(Error::Limit { what: what.into(), limit, actual });
         }
         all.before = all.samples.len();
@@ -62,6 +70,7 @@ impl Collected {
     /// Forgets the last chunk.
     pub fn step_back(&mut self) {
         self.samples.truncate(self.before);
+        self.length = self.before as u64;
         self.ended = false;
     }
 

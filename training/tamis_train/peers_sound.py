@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from . import plot
+
 PEERS = {
     "Opus 24": ("opus", 24), "Opus 48": ("opus", 48), "Opus 96": ("opus", 96), "MP3 64": ("mp3", 64), "MP3 128": ("mp3", 128),
 }  # fmt: skip
@@ -25,6 +27,7 @@ def arguments(verbs):
     verb.add_argument("--codec", default="stereo")
     verb.add_argument("--tamis", default="tamis", help="the binary")
     verb.add_argument("--out", type=Path, help="also write all figures to this JSON file")
+    verb.add_argument("--plot", type=Path, help="write SNR over bits per sample to this SVG")
 
 
 def read(path):
@@ -148,3 +151,16 @@ def run(args):
         print("| " + " | ".join([*words, f"{np.mean(gains):+.1f} ({min(gains):+.1f})"]) + " |")
     if args.out:
         args.out.write_text(json.dumps(rows, indent=1) + "\n")
+    if args.plot:
+        args.plot.write_text(plot.lines(curves(rows, args.codec), "bits per sample", "SNR, dB"))
+
+
+def curves(rows, codec):
+    """Means over the files: a curve for each kind of peer, and ours at all their sizes."""
+    made = {f"tamis {codec}": []}
+    for name in PEERS:
+        mine = [r for r in rows if r["peer"] == name]
+        mean = lambda of: float(np.mean([of(r) for r in mine]))
+        made[f"tamis {codec}"].append((mean(lambda r: r["our bits"]), mean(lambda r: r["ours"]["snr"])))
+        made.setdefault(name.split()[0], []).append((mean(lambda r: r["bits"]), mean(lambda r: r["theirs"]["snr"])))
+    return made

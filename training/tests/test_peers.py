@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from tamis_train import peers_pictures, plot
+from tamis_train import peers_pictures, peers_sound, plot
 from tamis_train.__main__ import main
 
 CURVE = [(0.1 * 2**k, 24 + 3.0 * k + 0.2 * k * k) for k in range(5)]
@@ -39,3 +39,11 @@ def test_tables_come_from_what_eval_and_peers_write(tmp_path, capsys):
 
 def test_ticks_are_round():
     assert plot.ticks(0, 2.81) == [0, 0.5, 1, 1.5, 2, 2.5] and plot.ticks(24.3, 35.2) == [26, 28, 30, 32, 34]
+
+
+def test_curves_of_sound_are_means_over_files():
+    row = lambda peer, bits, snr: {"peer": peer, "bits": bits, "our bits": bits / 2, "theirs": {"snr": snr}, "ours": {"snr": snr + 9}}
+    rows = [row(name, bits, snr) for k, name in enumerate(peers_sound.PEERS) for bits, snr in ((k + 1, 5), (k + 2, 7))]
+    curves = peers_sound.curves(rows, "stereo")
+    assert curves["Opus"] == [(1.5, 6), (2.5, 6), (3.5, 6)] and len(curves["MP3"]) == 2
+    assert curves["tamis stereo"][0] == (0.75, 15) and len(curves["tamis stereo"]) == 5

@@ -284,6 +284,9 @@ impl Stage for Encode {
             let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
             let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
             match fits.and_then(|()| self.encoder.push(frame, item.end)) {
+                // Of a sound that is coded whole nothing comes before its end.
+                Ok(latent)
+                    if latent.cells() == 0 && !item.end && self.encoder.bundle().is_whole() => {}
                 Ok(latent) => {
                     let b = self.encoder.bundle();
                     item.header =
