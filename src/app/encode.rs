@@ -198,7 +198,11 @@ impl Job {
         let stages: Vec<Box<dyn Stage>> = match &self.target {
             Some(target) => {
                 let rated = Rated::new(bundle.clone(), kept, pack, target.clone());
-                let rated = rated.map_err(wrong)?.threads(self.threads);
+                let rated = rated.map_err(|e| match e {
+                    e @ Error::Bundle { .. } => e,
+                    e => wrong(e),
+                })?;
+                let rated = rated.threads(self.threads);
                 spent = Some(rated.spent());
                 vec![Box::new(rated)]
             }

@@ -209,11 +209,10 @@ impl Encoder {
 
     /// All cells come with the last chunk.
     fn whole(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
-        let rows = plain::rows(&self.bundle, frame.channels)?;
-        if let Err(e) = Collected::push(&mut self.whole, frame) {
-            self.whole.take_if(|_| end);
-            return Err(e);
-        }
+        let rows = plain::rows(&self.bundle, frame.channels);
+        let pushed = rows.and_then(|rows| Collected::push(&mut self.whole, frame).map(|()| rows));
+        // The end of a sound is its end, also where it is refused.
+        let rows = pushed.inspect_err(|_| drop(self.whole.take_if(|_| end)))?;
         if end && let Some(whole) = &mut self.whole {
             *latent = whole.finish(&self.bundle, self.channels, self.quality, self.thrift)?;
             return Ok(());

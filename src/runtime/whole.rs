@@ -43,6 +43,8 @@ impl Collected {
             before: 0,
             ended: false,
         });
+        // A chunk that is refused leaves nothing to be taken back.
+        all.before = all.samples.len();
         if all.channels != frame.channels || all.rate != rate {
             let expected = format!("{} channels at {} Hz", all.channels, all.rate);
             let actual = format!("{} channels at {rate} Hz", frame.channels);
@@ -60,17 +62,18 @@ impl Collected {
             let (limit, actual) = (MAX_VALUES as u64, all.length);
             return Err(Error::Limit { what: what.into(), limit, actual });
         }
-        all.before = all.samples.len();
         let mut halves = Vec::new();
         frame.values(&mut halves);
         all.samples.extend(halves.iter().map(|x| 2.0 * x));
         Ok(())
     }
 
-    /// Forgets the last chunk.
+    /// Forgets the last chunk, unless it was too much: then nothing of the sound is left.
     pub fn step_back(&mut self) {
-        self.samples.truncate(self.before);
-        self.length = self.before as u64;
+        if self.length <= MAX_VALUES as u64 {
+            self.samples.truncate(self.before);
+            self.length = self.before as u64;
+        }
         self.ended = false;
     }
 

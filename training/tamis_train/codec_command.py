@@ -120,11 +120,12 @@ def export(args):
     """Writes the files of a checkpoint, on CPU."""
     try:
         told = torch.load(args.checkpoint, map_location="cpu")["options"]
-    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        bundle, init = told["bundle"], told["init"]
+    except (OSError, EOFError, LookupError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         raise SystemExit(f"{args.checkpoint}: no checkpoint of codec or decoder ({error})") from None
     options = argparse.Namespace(**told | {
-        "checkpoint": args.checkpoint, "bundle": args.bundle or Path(told["bundle"]), "device": "cpu",
-        "init": told["init"] and Path(told["init"]),
+        "checkpoint": args.checkpoint, "bundle": args.bundle or Path(bundle), "device": "cpu",
+        "init": init and Path(init),
     })  # fmt: skip
     card, weights = opened(options.bundle)
     joint = begin(options, card, weights, None)

@@ -24,9 +24,9 @@ def measured(paths):
     """Means over the pictures from the lines of `tamis eval --json`. -> name -> [(bits a pixel, PSNR), ...]."""
     files = {}
     for path in paths:
-        for line in path.read_text().splitlines():
+        for line in filter(str.strip, path.read_text().splitlines()):
             row = json.loads(line)
-            if "path" in row:
+            if "path" in row and "bpp" in row:
                 name = f"{row['codec']} {row.get('decoder', 'linear')}"
                 files.setdefault((name, row["quality"]), []).append((row["bpp"], row["psnr_db"]))
     curves = {}
@@ -83,6 +83,12 @@ def psnr_at(curve, bits):
 def run(args):
     """Prints a row for each of our curves, a column for each other."""
     ours = measured(args.ours)
+    for name, curve in ours.items():
+        rising = all(a[1] < b[1] for a, b in zip(sorted(curve), sorted(curve)[1:]))
+        if len(curve) < 2 or not rising:
+            raise SystemExit(f"{name}: {len(curve)} qualities; needed are two or more whose PSNR rises with their bits")
+    if not ours:
+        raise SystemExit("no pictures in what `tamis eval --json` wrote")
     theirs = others(args.peers) if args.peers else {}
     print(f"Bits for the same PSNR, %, mean over the decibels of {RANGE[0]} to {RANGE[1]} bits a pixel\n")
     columns = ours | theirs

@@ -43,7 +43,7 @@ def config(path, state):
     """Reads the JSON file; the weights tell pictures from sound."""
     try:
         told = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SystemExit(f"{path}: no configuration of WaLLoC ({error})") from None
     if not isinstance(told, dict):
         raise SystemExit(f"{path}: no configuration of WaLLoC: not an object")
@@ -71,8 +71,8 @@ def config(path, state):
 def tensor(state, name, shape=None):
     """A tensor of a state dict, as floats."""
     value = state.get(name)
-    if not isinstance(value, torch.Tensor):
-        raise SystemExit(f"the checkpoint has no tensor {name}; is it a codec of walloc 1.2.1?")
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_complex():
+        raise SystemExit(f"the checkpoint has no plain tensor {name}; is it a codec of walloc 1.2.1?")
     if shape and tuple(value.shape) != tuple(shape):
         raise SystemExit(f"{name} has shape {list(value.shape)}; the configuration asks for {list(shape)}")
     if not value.float().isfinite().all():
@@ -84,7 +84,7 @@ def checkpoint(path):
     """The state dict of a checkpoint, of which only tensors and plain containers are read."""
     try:
         told = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise SystemExit(f"{path}: cannot be loaded as tensors alone, and nothing else is: {error}") from None
     state = told.get("model_state_dict", told) if isinstance(told, dict) else None
     if not isinstance(state, dict):
@@ -160,8 +160,8 @@ def run(args):
     """Writes the bundle and its decoder."""
     state = checkpoint(args.checkpoint)
     c = config(args.config, state)
-    args.out.mkdir(parents=True, exist_ok=True)
     weights = tensors(c, state)
+    args.out.mkdir(parents=True, exist_ok=True)
     command = f"python -m tamis_train import-walloc {args.checkpoint.name} {args.config.name}"
     facts, text, more = card(c, args.out.name, args.rate, command)
     name = ids.codec_id(facts, weights)

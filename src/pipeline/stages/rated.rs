@@ -74,11 +74,11 @@ impl Rated {
     /// Codes the first `channels` channels of `bundle`, packed as `pack` does.
     ///
     /// # Errors
-    /// As [`Encoder::new`]; `Bundle` if no quality changes what the bundle codes.
+    /// As [`Encoder::new`]; `Bundle` if no quality changes what the bundle codes, or if it takes sounds whole.
     pub fn new(bundle: Arc<Bundle>, channels: usize, pack: Pack, target: Target) -> Result<Self> {
-        if bundle.quantizer != Quantizer::Step {
-            let reason = "has no rate control, since it compands and quality changes nothing; encode \
-                          without --bpp and --bitrate, or with another codec";
+        if bundle.quantizer != Quantizer::Step || bundle.is_whole() {
+            let reason = "has no rate control: it compands, and quality changes nothing, or takes \
+                          sounds whole; encode at a quality, or with another codec";
             return Err(Error::bundle(&bundle.card.name, reason));
         }
         let mut encoder = Encoder::new(bundle, channels, Quality::DEFAULT)?;
