@@ -17,9 +17,9 @@
 //!
 //! ```text
 //! app        arguments -> call -> exit code
-//! lab        fit, orders, metrics, eval, bench: what a codec gives and costs
+//! lab        fit, orders, metrics, eval, bench, tune: what a codec or a head gives and costs
 //! pipeline   Source -> [Stage] -> Sink, one loop; media files; configs
-//! runtime    Encoder, Decoder, Head             (not bitstream)
+//! runtime    Encoder, Decoder, Head, and the transformers in heads  (not bitstream)
 //! bitstream  Latent <-> Packet <-> bytes        (not signal, not runtime)
 //! codec      Bundle, Frame, Latent, plain encoder and decoder
 //! signal     wavelets, packets, extent: slices in, slices out

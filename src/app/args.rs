@@ -37,6 +37,8 @@ pub enum Verb {
     Recover(Recover),
     /// Run a model on the latents of pictures, sounds or .tamis files
     Infer(Infer),
+    /// Choose the layers of a head that may run in int8, by what that changes on your files
+    Tune(Tune),
     /// Run the line that a config describes
     Run(Run),
     /// Check a config without running it
@@ -286,10 +288,45 @@ pub struct Infer {
     /// Read the first channels only: the end of one of the bundle's groups
     #[arg(long)]
     pub channels: Option<usize>,
+    /// Run the layers of a transformer in whole numbers of 8 bits
+    #[arg(long)]
+    pub int8: bool,
+    /// Say what runs the head, and why if its transformer is not recognised
+    #[arg(short, long)]
+    pub verbose: bool,
     /// How to read the inputs.
     #[command(flatten)]
     pub input: Input,
     /// Print one JSON object per prediction
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis tune`
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "onnx"), allow(dead_code))]
+pub struct Tune {
+    /// Head: the path of an ONNX file with a transformer
+    pub head: String,
+    /// Pictures, sounds or .tamis files to try it on; folders, patterns
+    #[arg(long, required = true, num_args = 1..)]
+    pub calib: Vec<PathBuf>,
+    /// The head with its choice
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Mean cosine of the logits to those of floats that must be kept
+    #[arg(long, default_value_t = 0.999, value_parser = share)]
+    pub cosine: f64,
+    /// Per cent of answers that must stay the same
+    #[arg(long, default_value_t = 99.0, value_parser = per_cent)]
+    pub agreement: f64,
+    /// Quality at which pictures and sounds are coded first
+    #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: u8,
+    /// How to read the files.
+    #[command(flatten)]
+    pub input: Input,
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -421,6 +458,10 @@ pub struct Bench {
     /// Bundles, with commas between them [default: rgb,stereo,mono]
     #[arg(long, value_name = "BUNDLES", value_delimiter = ',')]
     pub codec: Vec<String>,
+    /// Heads or other ONNX models instead, with commas between them: ours in floats and in int8, and
+    /// plain tract, in turns
+    #[arg(long, value_name = "HEADS", value_delimiter = ',', conflicts_with_all = ["inputs", "codec", "threads"])]
+    pub head: Vec<String>,
     /// Threads of one picture [default: 1, and for large pictures also one per core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024).map(usize::from))]
     pub threads: Option<usize>,
@@ -470,6 +511,22 @@ fn positive(typed: &str) -> Result<f64, String> {
     match typed.parse::<f64>() {
         Ok(x) if x > 0.0 && x <= 1e9 => Ok(x),
         _ => Err("needed a number above 0".into()),
+    }
+}
+
+/// A share of one.
+fn share(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(s) if (0.0..=1.0).contains(&s) => Ok(s),
+        _ => Err("needed is a share, 0 to 1".into()),
+    }
+}
+
+/// A share of a hundred.
+fn per_cent(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(s) if (0.0..=100.0).contains(&s) => Ok(s),
+        _ => Err("needed are per cent, 0 to 100".into()),
     }
 }
 

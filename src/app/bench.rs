@@ -12,10 +12,11 @@ use crate::bitstream::Coder;
 use crate::codec::{Bundle, Frame, Kind, Layout, Samples};
 use crate::error::{Error, Result};
 use crate::lab::bench::{Bench, Row};
+use crate::lab::bench_head::{HeadRow, bench_head};
 use crate::pipeline::media;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::synthetic::{Scene, Tone};
-use crate::runtime::{DecoderSize, Neural, Simd, decoders_of, find_decoder};
+use crate::runtime::{DecoderSize, Neural, Simd, decoders_of, find_decoder, head_file};
 
 /// Sizes of pictures that are made if none are named, as width and height.
 const SIZES: [(usize, usize); 3] = [(768, 512), (1920, 1080), (4096, 3072)];
@@ -28,6 +29,9 @@ const CHUNK: usize = 4096;
 const CHUNKS: usize = 64;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    if !typed.head.is_empty() {
+        return heads(typed);
+    }
     let names = match typed.codec.is_empty() {
         true => ["rgb", "stereo", "mono"].map(String::from).to_vec(),
         false => typed.codec.clone(),
@@ -66,6 +70,41 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     if typed.json {
         let rows: Vec<Value> = rows.iter().map(fields).collect();
         print_line(json!({ "tamis": env!("CARGO_PKG_VERSION"), "rows": rows }))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Models, ours and plain tract.
+fn heads(typed: &Typed) -> anyhow::Result<Outcome> {
+    let simds = if typed.every_simd { Simd::all() } else { vec![Simd::best()] };
+    let time = Duration::from_secs_f64(typed.seconds);
+    let mut all = Vec::new();
+    for name in &typed.head {
+        let (path, onnx) = head_file(name).map_err(|e| Error::config("--head", e))?;
+        let bar = files::progress(0, "measuring");
+        let (engine, rows) = bench_head(&path, &onnx, &simds, time)?;
+        bar.finish_and_clear();
+        if !typed.json {
+            print_line(format!("{name}: {engine}"))?;
+            print_line("  medians, one thread; cosine and largest difference to plain tract")?;
+        }
+        for row in rows {
+            let simd = row.simd.map_or("-", Simd::name);
+            let input = row.input.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+            if !typed.json {
+                let HeadRow { engine, ms, cosine, difference, .. } = &row;
+                let words = format!("{ms:>9.2} ms  {cosine:.5}  {difference:.0e}");
+                print_line(format!("  infer  {engine:<6} {input:>14}  {simd:>8}  {words}"))?;
+            }
+            all.push(json!({
+                "what": "infer", "head": name, "engine": row.engine, "input": row.input,
+                "simd": row.simd.map(Simd::name), "threads": 1, "device": "cpu",
+                "ms": row.ms, "cosine": row.cosine, "difference": row.difference,
+            }));
+        }
+    }
+    if typed.json {
+        print_line(json!({ "tamis": env!("CARGO_PKG_VERSION"), "rows": all }))?;
     }
     Ok(Outcome::Done)
 }

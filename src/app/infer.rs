@@ -16,7 +16,7 @@ use crate::pipeline::sinks::prediction_json;
 use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Infer, Unpack};
 use crate::pipeline::{Gone, Item, Pipeline, Report, Stage};
-use crate::runtime::{HeadCard, find_codec, find_head};
+use crate::runtime::{Engine, Head, HeadCard, find_codec, find_head, find_head_int8};
 
 /// Items classified at once when they are waiting.
 const BATCH: usize = 8;
@@ -28,8 +28,18 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
     }
     let reading = files::reading(&typed.input)?;
-    let head = find_head(&typed.head).map_err(|e| Error::config("--head", e))?;
-    let card = head.card().clone();
+    let find = || if typed.int8 { find_head_int8(&typed.head) } else { find_head(&typed.head) };
+    let mut head = Some(find().map_err(|e| Error::config("--head", e))?);
+    let Some((card, engine)) = head.as_ref().map(|h| (h.card().clone(), h.engine().clone())) else {
+        return Ok(Outcome::Done);
+    };
+    match &engine {
+        Engine::Plain { .. } if typed.int8 => {
+            super::say(format!("--int8 changes nothing: {} {engine}", card.name));
+        }
+        _ if typed.verbose => super::say(format!("{}: {engine}", card.name)),
+        _ => {}
+    }
     let bundle = Arc::new(match &typed.codec {
         Some(name) => codecs::asked(name)?,
         None => find_codec(card.codec, &card.bundle)?,
@@ -86,12 +96,14 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         let encode = Encode::new(bundle.clone(), channels, quality)
             .map_err(|e| Error::config("--channels", e))?;
         let source = Files::new(media, reading);
-        reports.push(classify(typed, source, Box::new(encode), &bundle, &stop, &mut look)?);
+        let head = head.take().map_or_else(find, Ok)?;
+        reports.push(classify(head, source, Box::new(encode), &bundle, &stop, &mut look)?);
     }
     if !packets.is_empty() {
         let unpack = Unpack::new(bundle.clone(), Limits::default()).keeping(typed.channels);
         let source = Files::packets(packets);
-        reports.push(classify(typed, source, Box::new(unpack), &bundle, &stop, &mut look)?);
+        let head = head.take().map_or_else(find, Ok)?;
+        reports.push(classify(head, source, Box::new(unpack), &bundle, &stop, &mut look)?);
     }
     if let [report] = &reports[..]
         && let Some(error) = nothing_came_through(report)
@@ -104,14 +116,14 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
 }
 
 fn classify(
-    typed: &Typed,
+    head: Head,
     source: Files,
     to_latent: Box<dyn Stage>,
     bundle: &Arc<Bundle>,
     stop: &AtomicBool,
     look: &mut impl FnMut(&Item) -> Result<()>,
 ) -> Result<Report> {
-    let infer = Infer::new(bundle.clone(), find_head(&typed.head)?)?;
+    let infer = Infer::new(bundle.clone(), head)?;
     let line =
         Pipeline::new(Box::new(source), vec![to_latent, Box::new(infer)], Vec::new(), BATCH)?;
     let mut said = Ok(());

@@ -22,6 +22,8 @@ mod order;
 mod recover;
 mod replay;
 mod run;
+#[cfg(feature = "onnx")]
+mod tune;
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -68,6 +70,13 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
         Verb::Replay(a) => replay::run(&a),
         Verb::Recover(a) => recover::run(&a),
         Verb::Infer(a) => infer::run(&a),
+        #[cfg(feature = "onnx")]
+        Verb::Tune(a) => tune::run(&a),
+        #[cfg(not(feature = "onnx"))]
+        Verb::Tune(a) => match crate::runtime::Head::from_onnx(&a.head, &[]) {
+            Ok(_) => Ok(Outcome::Done),
+            Err(e) => Err(e.into()),
+        },
         Verb::Run(a) => run::run(&a),
         Verb::Check(a) => run::check(&a),
         Verb::Fit(a) => fit::run(&a),

@@ -1,6 +1,7 @@
 //! Studies: what a codec gives and costs.
 
 pub mod bench;
+pub mod bench_head;
 mod cluster;
 mod contexts;
 pub mod eval;
@@ -13,3 +14,5 @@ pub mod plot;
 mod sparse;
 
 pub use fit::{Fit, Fitted, fit, refit};
+#[cfg(feature = "onnx")]
+pub mod tune;

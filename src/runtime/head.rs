@@ -1,63 +1,59 @@
 //! Heads: ONNX models that read latents.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
-
-use tract_onnx::prelude::*;
-
 use super::head_card::{HeadCard, Prediction};
-use crate::codec::{Bundle, Latent, read_file};
+use super::model::{File, Model, Options};
+use super::precision::{Engine, Precision};
+use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
-
-type Plan = Arc<TypedRunnableModel>;
-
-/// Largest head read, in bytes.
-const MAX_BYTES: u64 = 512 << 20;
-/// Plans kept for different grids; beyond it all are dropped and made anew.
-const PLANS: usize = 16;
 
 /// A model on latents. It reads a prefix of the channels, dequantised and divided by the bundle's
 /// deviations; channels that are missing are zero.
+#[derive(Debug)]
 pub struct Head {
     card: HeadCard,
-    model: InferenceModel,
-    plans: HashMap<Vec<usize>, Plan>,
-}
-
-impl std::fmt::Debug for Head {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Head").field("card", &self.card).finish_non_exhaustive()
-    }
+    model: Model,
 }
 
 impl Head {
-    /// Opens an ONNX file.
-    ///
-    /// # Errors
-    /// `Io` if it cannot be read, `Limit` if it is too large, else as [`Self::from_onnx`].
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::from_onnx(&path.display().to_string(), &read_file(path, MAX_BYTES)?)
-    }
-
-    /// Reads an ONNX model and its `tamis.*` metadata.
+    /// Reads an ONNX model and its `tamis.*` metadata, to be run in floats.
     ///
     /// # Errors
     /// `Bundle` if the model is damaged, uses operators that are not known, or lacks metadata.
-    pub fn from_onnx(name: &str, mut onnx: &[u8]) -> Result<Self> {
-        let bad = |e: &dyn std::fmt::Display| Error::bundle(name, format!("{e:#}"));
-        let framework = tract_onnx::onnx();
-        let proto = framework.proto_model_for_read(&mut onnx).map_err(|e| bad(&e))?;
-        let properties: HashMap<String, String> =
-            proto.metadata_props.iter().map(|p| (p.key.clone(), p.value.clone())).collect();
-        let card = HeadCard::from_properties(name, &properties)?;
-        let model = framework.parse(&proto, None).map_err(|e| bad(&e))?.model;
-        Ok(Self { card, model, plans: HashMap::new() })
+    pub fn from_onnx(name: &str, onnx: &[u8]) -> Result<Self> {
+        Self::from_onnx_as(name, onnx, Precision::Float)
+    }
+
+    /// The same, its layers in whole numbers of 8 bits but for those that its metadata keeps. A head
+    /// without a transformer that is recognised stays as it is: see [`Self::engine`].
+    ///
+    /// # Errors
+    /// As [`Self::from_onnx`].
+    pub fn from_onnx_int8(name: &str, onnx: &[u8]) -> Result<Self> {
+        let file = File::read(name, onnx)?;
+        let card = HeadCard::from_properties(name, &file.properties())?;
+        Self::from_onnx_as(name, onnx, Precision::Int8 { floats: card.floats })
+    }
+
+    /// The same with a choice of its own, whatever its metadata keeps.
+    ///
+    /// # Errors
+    /// As [`Self::from_onnx`].
+    pub fn from_onnx_as(name: &str, onnx: &[u8], precision: Precision) -> Result<Self> {
+        let file = File::read(name, onnx)?;
+        let card = HeadCard::from_properties(name, &file.properties())?;
+        let options = Options { precision, ..Options::default() };
+        let shapes = card.usual_shapes();
+        Ok(Self { card, model: file.prepare(&shapes, true, &options)? })
     }
 
     /// What the model says of itself.
     pub fn card(&self) -> &HeadCard {
         &self.card
+    }
+
+    /// What runs it.
+    pub fn engine(&self) -> &Engine {
+        self.model.engine()
     }
 
     /// Refuses a bundle whose latents the model was not trained on.
@@ -74,33 +70,34 @@ impl Head {
     /// `Bundle` if the latent is of another codec or the model fails on its grid.
     pub fn run(&mut self, bundle: &Bundle, latent: &Latent) -> Result<Prediction> {
         let start = std::time::Instant::now();
-        let (shape, values) = self.card.input(bundle, latent)?;
-        let name = self.card.name.clone();
-        let bad = |e: TractError| Error::bundle(&name, format!("grid {:?}: {e:#}", latent.grid));
-        let plan = self.plan(&shape).map_err(bad)?;
-        let input = Tensor::from_shape(&shape, &values).map_err(bad)?;
-        let outputs = plan.run(tvec!(input.into())).map_err(bad)?;
-        let view = outputs[0].to_plain_array_view::<f32>().map_err(bad)?;
-        let logits: Vec<f32> = view.iter().copied().collect();
-        let tokens = latent.cells();
-        self.card.prediction(&logits, tokens, start.elapsed())
+        let logits = self.logits(bundle, latent)?;
+        self.card.prediction(&logits, latent.cells(), start.elapsed())
     }
 
-    /// The plan for an input shape: dimensions are fixed before optimising, which tract rewards.
-    fn plan(&mut self, shape: &[usize]) -> TractResult<Plan> {
-        if let Some(plan) = self.plans.get(shape) {
-            return Ok(plan.clone());
-        }
-        let plan = self
-            .model
-            .clone()
-            .with_input_fact(0, f32::fact(shape).into())?
-            .into_optimized()?
-            .into_runnable()?;
-        if self.plans.len() == PLANS {
-            self.plans.clear();
-        }
-        self.plans.insert(shape.to_vec(), plan.clone());
-        Ok(plan)
+    /// What the model itself gives for one latent.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn logits(&mut self, bundle: &Bundle, latent: &Latent) -> Result<Vec<f32>> {
+        let mut shape = self.card.shape(bundle, latent)?;
+        let worth = self.model.reads_latents().then(|| self.card.worth(bundle, latent)).flatten();
+        let answer = match worth {
+            Some(worth) => {
+                // Channels that are not there are not read: they would be zero.
+                shape[1] = worth.len();
+                let values = &latent.values[..worth.len() * latent.cells()];
+                self.model.run_latent(&shape, values, &worth)
+            }
+            None => {
+                let (shape, values) = self.card.input(bundle, latent)?;
+                self.model.run(&shape, &values)
+            }
+        };
+        answer.map_err(|e| match e {
+            Error::Bundle { path, reason } => {
+                Error::bundle(path, format!("grid {:?}: {reason}", latent.grid))
+            }
+            other => other,
+        })
     }
 }

@@ -1,8 +1,7 @@
 //! The names of `head.rs` when the feature `onnx` is off: every use says which feature to turn on.
 
-use std::path::Path;
-
 use super::head_card::{HeadCard, Prediction};
+use super::precision::Engine;
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 
@@ -21,16 +20,21 @@ impl Head {
     ///
     /// # Errors
     /// `Bundle`.
-    pub fn open(path: &Path) -> Result<Self> {
-        Err(absent(&path.display().to_string()))
+    pub fn from_onnx(name: &str, _onnx: &[u8]) -> Result<Self> {
+        Err(absent(name))
     }
 
     /// Always fails.
     ///
     /// # Errors
     /// `Bundle`.
-    pub fn from_onnx(name: &str, _onnx: &[u8]) -> Result<Self> {
+    pub fn from_onnx_int8(name: &str, _onnx: &[u8]) -> Result<Self> {
         Err(absent(name))
+    }
+
+    /// What runs it: nothing.
+    pub fn engine(&self) -> &Engine {
+        &Engine::Absent
     }
 
     /// What the model says of itself.

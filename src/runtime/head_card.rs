@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::codec::{Bundle, CodecId, Kind, Latent, Quality};
+use super::precision::FloatLayers;
+use crate::codec::{Bundle, CodecId, Kind, Latent, Quality, Quantizer};
 use crate::error::{Error, Result};
 
 /// The metadata of a head: the `tamis.*` properties of its ONNX file.
@@ -29,6 +30,9 @@ pub struct HeadCard {
     pub labels: Vec<String>,
     /// Licence of the weights.
     pub licence: String,
+    /// Layers that stay floats when the others are quantised: block, and place in
+    /// [`LAYERS`](super::LAYERS).
+    pub floats: Vec<(usize, usize)>,
 }
 
 /// What a head answers.
@@ -75,6 +79,7 @@ impl HeadCard {
             }
             _ => return Err(wrong("grid", &grid)),
         };
+        let floats = p.get("tamis.floats").map_or("", String::as_str);
         let rate = p.get("tamis.rate").map_or("0", String::as_str);
         Ok(Self {
             name: name.into(),
@@ -87,7 +92,26 @@ impl HeadCard {
             rate: rate.parse().map_err(|_| wrong("rate", rate))?,
             labels: labels(&text("labels")?).ok_or_else(|| wrong("labels", "…"))?,
             licence: text("licence")?,
+            floats: floats
+                .parse()
+                .map(|f: FloatLayers| f.0)
+                .map_err(|_| wrong("floats", floats))?,
         })
+    }
+
+    /// Shapes of inputs that it takes, to look at the model with: two that have little in common if it
+    /// takes any grid.
+    #[cfg(feature = "onnx")]
+    pub(super) fn usual_shapes(&self) -> Vec<Vec<usize>> {
+        let with = |grid: &[usize]| {
+            // Sound has one row, which its input leaves out.
+            let grid = if self.rate > 0 { &grid[grid.len().saturating_sub(1)..] } else { grid };
+            [&[1, self.channels], grid].concat()
+        };
+        match &self.grid {
+            Some(grid) => vec![with(grid)],
+            None => vec![with(&[16, 16]), with(&[23, 37])],
+        }
     }
 
     /// Refuses a bundle whose latents the model was not trained on.
@@ -108,13 +132,13 @@ impl HeadCard {
         Err(Error::bundle(&self.name, reason))
     }
 
-    /// The model's input: dequantised, divided by the deviations, zero beyond the prefix.
+    /// The shape of the model's input.
     ///
     /// Shape: `[1, channels, height, width]` for pictures, `[1, channels, steps]` for sound.
     ///
     /// # Errors
     /// `Bundle` if the latent is of another codec, has a grid the model does not take, or is empty.
-    pub fn input(&self, bundle: &Bundle, latent: &Latent) -> Result<(Vec<usize>, Vec<f32>)> {
+    pub fn shape(&self, bundle: &Bundle, latent: &Latent) -> Result<Vec<usize>> {
         self.check(bundle)?;
         if latent.codec != self.codec {
             let reason = format!("latent is of codec {}, needed is {}", latent.codec, self.codec);
@@ -150,6 +174,16 @@ impl HeadCard {
             );
             return Err(Error::bundle(&self.name, reason));
         }
+        Ok(shape)
+    }
+
+    /// The model's input: dequantised, divided by the deviations, zero beyond the prefix.
+    ///
+    /// # Errors
+    /// As [`Self::shape`].
+    pub fn input(&self, bundle: &Bundle, latent: &Latent) -> Result<(Vec<usize>, Vec<f32>)> {
+        let shape = self.shape(bundle, latent)?;
+        let cells = latent.cells();
         let mut values = vec![0.0; self.channels * cells];
         let present = latent.channels.min(self.channels);
         for (c, out) in values.chunks_exact_mut(cells).take(present).enumerate() {
@@ -159,6 +193,16 @@ impl HeadCard {
             out.iter_mut().for_each(|x| *x /= deviation);
         }
         Ok((shape, values))
+    }
+
+    /// What a whole number of each of the first channels is worth in the model's input; `None` if that
+    /// is not the same for all numbers.
+    #[cfg(feature = "onnx")]
+    pub(super) fn worth(&self, bundle: &Bundle, latent: &Latent) -> Option<Vec<f32>> {
+        let channels = latent.channels.min(self.channels);
+        let steps = bundle.steps[..channels].iter().zip(&bundle.deviation);
+        let worth = |(step, deviation): (&f32, &f32)| step * latent.quality.factor() / deviation;
+        (bundle.quantizer == Quantizer::Step).then(|| steps.map(worth).collect())
     }
 
     /// Probabilities from logits.

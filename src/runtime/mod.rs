@@ -12,6 +12,11 @@ mod head;
 #[path = "head_absent.rs"]
 mod head;
 mod head_card;
+#[cfg(feature = "onnx")]
+mod model;
+#[cfg(not(feature = "onnx"))]
+#[path = "model_absent.rs"]
+mod model;
 mod models;
 #[cfg(feature = "onnx")]
 mod neural;
@@ -20,7 +25,13 @@ mod neural;
 mod neural;
 mod neural_bands;
 mod neural_card;
+mod precision;
+mod property;
+#[cfg(feature = "onnx")]
+mod recognise;
 mod tiles;
+#[cfg(feature = "onnx")]
+mod transformer;
 mod whole;
 
 pub use cpu::Simd;
@@ -28,9 +39,16 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use head::Head;
 pub use head_card::{HeadCard, Prediction};
+pub use model::{Model, Options};
+#[cfg(feature = "onnx")]
+pub(crate) use model::{block_similarities, encoder_of};
 pub use models::{
-    decoder_file, decoders_of, find_bundle, find_codec, find_decoder, find_head, shipped_bundles,
-    shipped_heads,
+    decoder_file, decoders_of, find_bundle, find_codec, find_decoder, find_head, find_head_int8,
+    head_file, shipped_bundles, shipped_heads,
 };
 pub use neural::Neural;
 pub use neural_card::{DecoderCard, DecoderSize, Role};
+pub use precision::{Engine, FloatLayers, LAYERS, Precision};
+pub use property::with_property;
+#[cfg(feature = "onnx")]
+pub(crate) use transformer::Transformer;

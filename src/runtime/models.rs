@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// Largest decoder read, in bytes.
 const MAX_DECODER: u64 = 512 << 20;
+/// Largest head read, in bytes.
+const MAX_HEAD: u64 = 512 << 20;
 
 /// Name, `codec.toml`, `weights.safetensors`.
 const BUNDLES: [(&str, &str, &[u8]); 3] = [
@@ -131,21 +133,40 @@ pub fn decoder_file(
     Ok(shipped.map(|d| (format!("{name}/{}", size.file()), d.2.into())))
 }
 
-/// The head of a name or path.
+/// The head of a name or path, to be run in floats.
 ///
 /// # Errors
 /// `Bundle` if there is none or it is damaged.
 pub fn find_head(name: &str) -> Result<Head> {
+    let (path, onnx) = head_file(name)?;
+    Head::from_onnx(&path, &onnx)
+}
+
+/// The same with its layers in whole numbers of 8 bits: see [`Head::from_onnx_int8`].
+///
+/// # Errors
+/// As [`find_head`].
+pub fn find_head_int8(name: &str) -> Result<Head> {
+    let (path, onnx) = head_file(name)?;
+    Head::from_onnx_int8(&path, &onnx)
+}
+
+/// Where the head of a name or path is, and its ONNX file.
+///
+/// # Errors
+/// `Bundle` if there is none, `Io` or `Limit` if it cannot be read.
+pub fn head_file(name: &str) -> Result<(String, Cow<'static, [u8]>)> {
+    let read = |path: &Path| Ok((path.display().to_string(), read_file(path, MAX_HEAD)?.into()));
     let path = Path::new(name);
     if path.is_file() {
-        return Head::open(path);
+        return read(path);
     }
     let shipped = shipped_heads().any(|s| s == name);
     if let Some(folder) = given(name, shipped, "head.onnx") {
-        return Head::open(&folder.join("head.onnx"));
+        return read(&folder.join("head.onnx"));
     }
     match HEADS.iter().find(|h| h.0 == name) {
-        Some((_, onnx)) => Head::from_onnx(name, onnx),
+        Some((_, onnx)) => Ok((name.into(), (*onnx).into())),
         None => Err(unknown("head", name, shipped_heads())),
     }
 }

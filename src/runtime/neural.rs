@@ -1,11 +1,11 @@
 //! Neural decoders: ONNX models that turn latents into bands.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::prelude::*;
 
+use super::model::guarded;
 use super::neural_card::DecoderCard;
 use crate::codec::Bundle;
 use crate::error::{Error, Result};
@@ -135,16 +135,5 @@ impl Neural {
         }
         plans.insert(grid, plan.clone());
         Ok(plan)
-    }
-}
-
-/// What the engine makes of a file that may hold anything: some graphs that make no sense are met with
-/// a panic.
-fn guarded<T>(name: &str, call: impl FnOnce() -> TractResult<T>) -> Result<T> {
-    // Nothing is left half done: plans are added when they are whole.
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(e)) => Err(Error::bundle(name, format!("{e:#}"))),
-        Err(_) => Err(Error::bundle(name, "is no model that can be run; is the file damaged?")),
     }
 }

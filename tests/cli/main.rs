@@ -363,8 +363,8 @@ fn verbs_are_frozen() {
     let help = tamis(Path::new("."), &["--help"]);
     let text = String::from_utf8(help.stdout).unwrap();
     for verb in [
-        "demo", "encode", "decode", "info", "infer", "run", "check", "fit", "order", "eval",
-        "recover",
+        "demo", "encode", "decode", "info", "infer", "tune", "run", "check", "fit", "order",
+        "eval", "recover",
     ] {
         assert!(text.contains(&format!("\n  {verb} ")), "{verb}");
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import card, codec_command, peers_pictures, peers_sound, rebuild, walloc
+from . import card, codec_command, peers_heads, peers_pictures, peers_sound, rebuild, walloc
 from .bundle import Bundle
 
 HEADS = ("waste", "digits")
@@ -39,10 +39,12 @@ def main(words=None):
     rebuild.arguments(verbs)
     peers_pictures.arguments(verbs)
     peers_sound.arguments(verbs)
+    peers_heads.arguments(verbs)
     args = parser.parse_args(words)
     others = {
         "codec": codec_command.run, "decoder": codec_command.run, "export": codec_command.export,
         "import-walloc": walloc.run, "rebuild": rebuild.run, "peers-pictures": peers_pictures.run, "peers-sound": peers_sound.run,
+        "peers-heads": peers_heads.run,
     }  # fmt: skip
     if args.verb in others:
         others[args.verb](args)

@@ -5,8 +5,9 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+import torch
 
-from tamis_train import peers_pictures, peers_sound, plot
+from tamis_train import peers_heads, peers_pictures, peers_sound, plot
 from tamis_train.__main__ import main
 
 CURVE = [(0.1 * 2**k, 24 + 3.0 * k + 0.2 * k * k) for k in range(5)]
@@ -47,3 +48,14 @@ def test_curves_of_sound_are_means_over_files():
     curves = peers_sound.curves(rows, "stereo")
     assert curves["Opus"] == [(1.5, 6), (2.5, 6), (3.5, 6)] and len(curves["MP3"]) == 2
     assert curves["tamis stereo"][0] == (0.75, 15) and len(curves["tamis stereo"]) == 5
+
+
+def test_transformers_for_the_comparison_are_what_they_are_called(tmp_path):
+    for token, tokens in ((True, 13), (False, 12)):
+        model = peers_heads.Vit((6, 8), 1, 12, 3, token).eval()
+        assert model.positions.shape == (1, tokens, 12)
+        x, path = torch.randn(1, 48, 6, 8), tmp_path / "vit.onnx"
+        torch.onnx.export(model, (x,), path, opset_version=17, dynamo=False, input_names=["latent"])
+        found = peers_heads.session(path).run(None, {"latent": x.numpy()})[0]
+        with torch.no_grad():
+            assert abs(found - model(x).numpy()).max() < 1e-4

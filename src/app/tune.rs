@@ -1,0 +1,116 @@
+//! `tamis tune`: which layers of a head may run in int8, written into its metadata.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde_json::json;
+
+use super::args::Tune as Typed;
+use super::{Outcome, files, outcome, print_line, say, stop_flag, tell};
+use crate::bitstream::Limits;
+use crate::codec::{Bundle, Latent, Quality};
+use crate::error::{Error, Result};
+use crate::lab::tune::{Choice, Goal, tune};
+use crate::pipeline::sinks::write_whole;
+use crate::pipeline::sources::{Files, find_files, holds_packets};
+use crate::pipeline::stages::{Encode, Unpack};
+use crate::pipeline::{Pipeline, Stage};
+use crate::runtime::{FloatLayers, Head, LAYERS, find_codec, head_file, with_property};
+
+/// Latents that are looked at, at most.
+const LATENTS: usize = 512;
+
+pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
+    let (path, onnx) = head_file(&typed.head).map_err(|e| Error::config("HEAD", e))?;
+    let card = Head::from_onnx(&path, &onnx)?.card().clone();
+    let bundle = Arc::new(find_codec(card.codec, &card.bundle)?);
+    let (latents, outcome) = latents(typed, &bundle)?;
+    let bar = files::progress(0, "tuning");
+    let goal = Goal { cosine: typed.cosine, agreement: typed.agreement / 100.0 };
+    let choice = tune(&path, &onnx, &bundle, &latents, goal, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    let floats = FloatLayers(choice.floats()).to_string();
+    let tuned = with_property(&path, &onnx, "tamis.floats", &floats)?;
+    write_whole(&typed.output, &tuned)?;
+    if typed.json {
+        print_line(report(typed, &choice, latents.len()))?;
+    } else {
+        table(typed, &choice, latents.len())?;
+    }
+    if choice.kept.cosine < goal.cosine || choice.kept.agreement < goal.agreement {
+        say("the goal is not reached even in floats; is the head run on other latents?");
+    }
+    Ok(outcome)
+}
+
+/// Latents of the files to calibrate with.
+fn latents(typed: &Typed, bundle: &Arc<Bundle>) -> anyhow::Result<(Vec<Latent>, Outcome)> {
+    let found = find_files(&typed.calib)?;
+    files::spare_inputs(&found, &typed.output)?;
+    let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
+    let (packets, media): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths.into_iter().partition(|p| holds_packets(p));
+    let reading = files::reading(&typed.input)?;
+    let (mut kept, mut result) = (Vec::new(), Outcome::Done);
+    let encode = Encode::new(bundle.clone(), bundle.channels(), Quality::new(typed.quality)?)?;
+    let unpack = Unpack::new(bundle.clone(), Limits::default());
+    let lines: [(Files, Box<dyn Stage>); 2] = [
+        (Files::new(media, reading), Box::new(encode)),
+        (Files::packets(packets), Box::new(unpack)),
+    ];
+    let stop: &AtomicBool = &stop_flag();
+    for (source, stage) in lines {
+        let line = Pipeline::new(Box::new(source), vec![stage], Vec::new(), 1)?;
+        let report = line.run(stop, |_, item| {
+            tell(item);
+            if let Some(latent) = item.latent.as_ref().filter(|l| l.cells() > 0)
+                && kept.len() < LATENTS
+            {
+                kept.push(latent.clone());
+            }
+        })?;
+        if outcome(&report) == Outcome::WithLosses {
+            result = Outcome::WithLosses;
+        }
+    }
+    Ok((kept, result))
+}
+
+fn report(typed: &Typed, choice: &Choice, count: usize) -> serde_json::Value {
+    let kept = |g: &Goal| json!({ "cosine": g.cosine, "agreement": g.agreement });
+    let layers: Vec<_> = choice
+        .layers
+        .iter()
+        .map(|l| {
+            json!({
+                "block": l.block, "layer": LAYERS[l.layer], "zd": l.zd, "lim": l.lim,
+                "error": l.error, "float": l.float,
+            })
+        })
+        .collect();
+    json!({
+        "head": typed.head, "output": typed.output, "latents": count, "layers": layers,
+        "floats": FloatLayers(choice.floats()).to_string(),
+        "kept": kept(&choice.kept), "all_int8": kept(&choice.all_int8),
+    })
+}
+
+fn table(typed: &Typed, choice: &Choice, count: usize) -> Result<()> {
+    print_line("layer          LIM      ZD   1 - cosine alone   numbers")?;
+    for l in &choice.layers {
+        let name = format!("{}.{}", l.block, LAYERS[l.layer]);
+        let lim = l.lim.map_or("-".into(), |x| format!("{x:.4}"));
+        let kind = if l.float { "float" } else { "int8" };
+        print_line(format!("{name:<10} {lim:>8}  {:>6.4}   {:>16.2e}   {kind}", l.zd, l.error))?;
+    }
+    let words =
+        |g: &Goal| format!("cosine {:.5}, same label {:.1} %", g.cosine, 100.0 * g.agreement);
+    print_line(format!("all in int8: {} (n = {count})", words(&choice.all_int8)))?;
+    let floats = choice.floats().len();
+    print_line(format!("{floats} of {} in floats: {}", choice.layers.len(), words(&choice.kept)))?;
+    print_line(format!("written to {}", typed.output.display()))
+}
