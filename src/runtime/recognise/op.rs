@@ -60,10 +60,11 @@ impl EvalOp for TransformerOp {
             if width != self.width {
                 bail!("tokens of {width} numbers, needed are {}", self.width);
             }
-            let mut view = tokens.try_as_plain_ram_mut()?;
-            let values = view.as_slice_mut::<f32>()?;
-            values.chunks_mut((count * width).max(1)).for_each(|one| self.prepared.run(one, None));
-            drop(view);
+            {
+                let mut view = tokens.try_as_plain_ram_mut()?;
+                let each = view.as_slice_mut::<f32>()?.chunks_mut((count * width).max(1));
+                each.for_each(|one| self.prepared.run(one, None));
+            }
             return Ok(tvec!(tokens.into()));
         }
         let grid = Self::grid(inputs[0].shape(), &1)?.map(|&n| n);

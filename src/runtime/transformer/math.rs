@@ -65,7 +65,7 @@ fn erf<L: Lanes>(x: L::F) -> L::F {
     let mut q = L::splat(-1.456_607_2e-5);
     q = L::fma(q, square, L::splat(-2.133_740_6e-4));
     q = L::fma(q, square, L::splat(-1.682_827_3e-3));
-    q = L::fma(q, square, L::splat(-7.373_328_9e-3));
+    q = L::fma(q, square, L::splat(-7.373_329e-3));
     q = L::fma(q, square, L::splat(-1.426_470_6e-2));
     L::div(L::mul(x, p), q)
 }
@@ -96,7 +96,7 @@ fn gelu_coarse<L: Lanes>(x: L::F) -> L::F {
 fn gelu_tanh<L: Lanes>(x: L::F) -> L::F {
     // x (1 + tanh y) / 2 = x / (1 + e^-2y), y = sqrt(2 / pi) (x + 0.044715 x^3)
     let square = L::mul(x, x);
-    let slope = L::fma(square, L::splat(-1.595_769_1 * 0.044_715), L::splat(-1.595_769_1));
+    let slope = L::fma(square, L::splat(-1.595_769 * 0.044_715), L::splat(-1.595_769));
     L::div(x, L::add(L::splat(1.0), exp::<L>(L::mul(x, slope))))
 }
 

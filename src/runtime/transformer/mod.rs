@@ -5,7 +5,7 @@
 //! the instruction set, and cost most of the speed. Unsafe is what loads and stores registers: every kernel
 //! checks the lengths of its slices first, and says so where it relies on them.
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
 mod attention;
 #[allow(unsafe_code)]
 mod buffer;
@@ -19,11 +19,11 @@ mod lanes;
 mod linear;
 #[allow(unsafe_code)]
 mod math;
-#[allow(unsafe_code)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
 mod rows;
 #[cfg(test)]
 mod tests;
-#[allow(unsafe_code)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
 mod tile;
 
 pub(crate) use embed::Cells;
