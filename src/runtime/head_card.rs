@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::precision::FloatLayers;
-use crate::codec::{Bundle, CodecId, Kind, Latent, Quality, Quantizer};
+use crate::codec::{Bundle, CodecId, Kind, Latent, Quality};
 use crate::error::{Error, Result};
 
 /// The metadata of a head: the `tamis.*` properties of its ONNX file.
@@ -202,7 +202,7 @@ impl HeadCard {
         let channels = latent.channels.min(self.channels);
         let steps = bundle.steps[..channels].iter().zip(&bundle.deviation);
         let worth = |(step, deviation): (&f32, &f32)| step * latent.quality.factor() / deviation;
-        (bundle.quantizer == Quantizer::Step).then(|| steps.map(worth).collect())
+        (bundle.quantizer == crate::codec::Quantizer::Step).then(|| steps.map(worth).collect())
     }
 
     /// Probabilities from logits.
