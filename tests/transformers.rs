@@ -10,8 +10,7 @@ use std::process::Command;
 
 use common::picture;
 use tamis::codec::{Quality, plain};
-use tamis::lab::bench_head::cosine;
-use tamis::runtime::{Engine, Head, Model, Options, Precision, Simd, find_bundle};
+use tamis::runtime::{Engine, Head, Model, Options, Precision, Simd, cosine, find_bundle};
 
 fn files() -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/vits"));

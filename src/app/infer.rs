@@ -29,10 +29,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     }
     let reading = files::reading(&typed.input)?;
     let find = || if typed.int8 { find_head_int8(&typed.head) } else { find_head(&typed.head) };
-    let mut head = Some(find().map_err(|e| Error::config("--head", e))?);
-    let Some((card, engine)) = head.as_ref().map(|h| (h.card().clone(), h.engine().clone())) else {
-        return Ok(Outcome::Done);
-    };
+    let first = find().map_err(|e| Error::config("--head", e))?;
+    let (card, engine) = (first.card().clone(), first.engine().clone());
+    let mut head = Some(first);
     match &engine {
         Engine::Plain { .. } if typed.int8 => {
             super::say(format!("--int8 changes nothing: {} {engine}", card.name));

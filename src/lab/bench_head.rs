@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::runtime::{Engine, Model, Options, Precision, Simd};
+use crate::runtime::{Engine, Model, Options, Precision, Simd, cosine, noise};
 
 /// Turns of each engine at least, and calls of a turn that count.
 const TURNS: usize = 2;
@@ -27,7 +27,8 @@ pub struct HeadRow {
 }
 
 /// Measures a model with each instruction set, in floats and in int8, and in plain tract: some calls of
-/// each in turn, the first of which does not count, so that what else the machine does falls on all alike. Says what runs it, too.
+/// each in turn, the first of which does not count, so that what else the machine does falls on all
+/// alike. Says what runs it, too.
 ///
 /// # Errors
 /// `Bundle` if the model cannot be run.
@@ -38,7 +39,7 @@ pub fn bench_head(
     time: Duration,
 ) -> Result<(Engine, Vec<HeadRow>)> {
     let shape = Model::shape_of(name, onnx)?;
-    let values = noise(shape.iter().product());
+    let values = noise(shape.iter().product(), 1);
     let int8 = Precision::Int8 { floats: Vec::new() };
     let mut ways = vec![("tract", None, Precision::Float)];
     for &simd in simds {
@@ -87,23 +88,4 @@ pub fn bench_head(
         HeadRow { ms: times[times.len() / 2], ..row }
     });
     Ok((engine, rows.collect()))
-}
-
-/// Cosine of the angle between two outputs.
-pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-    };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
-/// Reproducible numbers with a spread of about 1.
-fn noise(count: usize) -> Vec<f32> {
-    let mut state = 1u64;
-    let mut next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
-    (0..count).map(|_| 2.0 * (next() + next() + next())).collect()
 }

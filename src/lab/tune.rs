@@ -2,8 +2,9 @@
 
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
-use crate::lab::bench_head::cosine;
-use crate::runtime::{Head, LAYERS, Precision, Transformer, block_similarities, encoder_of};
+use crate::runtime::{
+    Head, LAYERS, Precision, Transformer, block_similarities, cosine, encoder_of,
+};
 
 /// Latents that each layer is tried on alone, at most.
 const TRIED: usize = 16;

@@ -29,9 +29,7 @@ impl Head {
     /// # Errors
     /// As [`Self::from_onnx`].
     pub fn from_onnx_int8(name: &str, onnx: &[u8]) -> Result<Self> {
-        let file = File::read(name, onnx)?;
-        let card = HeadCard::from_properties(name, &file.properties())?;
-        Self::from_onnx_as(name, onnx, Precision::Int8 { floats: card.floats })
+        Self::read(name, onnx, |card| Precision::Int8 { floats: card.floats.clone() })
     }
 
     /// The same with a choice of its own, whatever its metadata keeps.
@@ -39,9 +37,17 @@ impl Head {
     /// # Errors
     /// As [`Self::from_onnx`].
     pub fn from_onnx_as(name: &str, onnx: &[u8], precision: Precision) -> Result<Self> {
+        Self::read(name, onnx, |_| precision)
+    }
+
+    fn read(
+        name: &str,
+        onnx: &[u8],
+        precision: impl FnOnce(&HeadCard) -> Precision,
+    ) -> Result<Self> {
         let file = File::read(name, onnx)?;
         let card = HeadCard::from_properties(name, &file.properties())?;
-        let options = Options { precision, ..Options::default() };
+        let options = Options { precision: precision(&card), ..Options::default() };
         let shapes = card.usual_shapes();
         Ok(Self { card, model: file.prepare(&shapes, true, &options)? })
     }

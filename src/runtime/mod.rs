@@ -25,6 +25,7 @@ mod neural;
 mod neural;
 mod neural_bands;
 mod neural_card;
+mod numbers;
 mod precision;
 mod property;
 #[cfg(feature = "onnx")]
@@ -48,6 +49,8 @@ pub use models::{
 };
 pub use neural::Neural;
 pub use neural_card::{DecoderCard, DecoderSize, Role};
+pub use numbers::cosine;
+pub(crate) use numbers::noise;
 pub use precision::{Engine, FloatLayers, LAYERS, Precision};
 pub use property::with_property;
 #[cfg(feature = "onnx")]

@@ -10,6 +10,7 @@ use tract_onnx::prelude::*;
 
 use super::cpu::Simd;
 use super::head_card::HeadCard;
+use super::numbers::cosine;
 use super::precision::{Engine, LAYERS, Precision};
 use super::recognise::{Recognised, recognise};
 use super::transformer::{Block, Cells, Transformer, prepare};
@@ -123,7 +124,8 @@ impl File {
     pub fn prepare(self, shapes: &[Vec<usize>], latent: bool, options: &Options) -> Result<Model> {
         let why = match options.simd.map(|simd| (simd, self.recognise(shapes))) {
             Some((simd, Ok(found))) => {
-                match self.replaced(&found, simd, shapes, latent, options)? {
+                self.check_floats(&found, &options.precision)?;
+                match self.replaced(&found, simd, shapes, latent, &options.precision) {
                     Ok(model) => return Ok(model),
                     Err(why) => why.to_string(),
                 }
@@ -137,6 +139,19 @@ impl File {
         Ok(Model { name: self.name, model, engine, latent: false, plans })
     }
 
+    /// Refuses to keep layers that are not there.
+    fn check_floats(&self, found: &Recognised, precision: &Precision) -> Result<()> {
+        let blocks = found.encoder.blocks.len();
+        if let Precision::Int8 { floats } = precision
+            && let Some((block, layer)) = floats.iter().find(|l| l.0 >= blocks)
+        {
+            let layer = LAYERS.get(*layer).unwrap_or(&"");
+            let reason = format!("keeps layer {block}.{layer} in floats, but has {blocks} blocks");
+            return Err(Error::bundle(&self.name, reason));
+        }
+        Ok(())
+    }
+
     /// The model with its transformer replaced, and tried: what tract does not take is left to it whole.
     fn replaced(
         &self,
@@ -144,18 +159,11 @@ impl File {
         simd: Simd,
         shapes: &[Vec<usize>],
         latent: bool,
-        options: &Options,
-    ) -> Result<Result<Model>> {
+        precision: &Precision,
+    ) -> Result<Model> {
         let encoder = &found.encoder;
         let blocks = encoder.blocks.len();
-        if let Precision::Int8 { floats } = &options.precision
-            && let Some((block, layer)) = floats.iter().find(|l| l.0 >= blocks)
-        {
-            let layer = LAYERS.get(*layer).unwrap_or(&"");
-            let reason = format!("keeps layer {block}.{layer} in floats, but has {blocks} blocks");
-            return Err(Error::bundle(&self.name, reason));
-        }
-        let small = |block: usize, layer: usize| options.precision.is_small(block, layer);
+        let small = |block: usize, layer: usize| precision.is_small(block, layer);
         let layers = (0..blocks * LAYERS.len()).map(|i| (i / LAYERS.len(), i % LAYERS.len()));
         let engine = Engine::Transformer {
             blocks,
@@ -168,13 +176,11 @@ impl File {
         let prepared = Arc::from(prepare(encoder, simd, small));
         let framework = tract_onnx::onnx();
         let replace = || found.replace(&framework, &self.proto, prepared, latent);
-        let tried = guarded(&self.name, replace).and_then(|(model, latent)| {
-            let (name, plans) = (self.name.clone(), HashMap::new());
-            let mut model = Model { name, model, engine, latent, plans };
-            guarded(&self.name, || model.plan(&shapes[0], latent))?;
-            Ok(model)
-        });
-        Ok(tried)
+        let (model, latent) = guarded(&self.name, replace)?;
+        let (name, plans) = (self.name.clone(), HashMap::new());
+        let mut model = Model { name, model, engine, latent, plans };
+        guarded(&self.name, || model.plan(&shapes[0], latent))?;
+        Ok(model)
     }
 }
 
@@ -323,11 +329,7 @@ pub fn block_similarities(
         for (block, sum) in blocks.iter().zip(&mut sums) {
             let before = tokens.clone();
             block.run(&mut tokens, None);
-            let dot = |a: &[f32], b: &[f32]| -> f64 {
-                a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-            };
-            let both = (dot(&before, &before) * dot(&tokens, &tokens)).sqrt();
-            *sum += dot(&before, &tokens) / both / latents.len() as f64;
+            *sum += cosine(&before, &tokens) / latents.len() as f64;
         }
     }
     Ok(Some(sums))

@@ -55,7 +55,7 @@ struct Place<'a> {
     block: Block,
 }
 
-/// The search, which remembers what hindered it first.
+/// The search for blocks.
 pub(super) struct Search<'g, 'a> {
     pub graph: &'g Graph<'a>,
     pub probe: Probe<'g, 'a>,

@@ -2,7 +2,8 @@
 
 use super::blocks::{MOVING, SCALING};
 use super::graph::{Graph, named};
-use super::probe::{Probe, alike, noise};
+use super::probe::{Probe, alike};
+use crate::runtime::numbers::noise;
 use crate::runtime::transformer::{Embed, Matrix};
 
 /// The embedding that makes these tokens of the first input of the graph.

@@ -9,6 +9,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoPr
 use tract_onnx::prelude::*;
 
 use super::graph::{Gap, Graph};
+use crate::runtime::numbers::noise;
 use crate::runtime::transformer::{self, Activation, Norm};
 
 /// How far results may be off, relative to the largest.
@@ -32,18 +33,6 @@ pub(super) struct Probe<'g, 'a> {
     /// Answers for gaps that are the same but for names: most blocks of a model are.
     cores: HashMap<String, Option<(usize, f32)>>,
     activations: HashMap<String, Option<Activation>>,
-}
-
-/// Reproducible numbers with a spread of about 1.
-pub(super) fn noise(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
-    (0..count).map(|_| 2.0 * (next() + next() + next())).collect()
 }
 
 /// Whether two results agree.

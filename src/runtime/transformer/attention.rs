@@ -50,8 +50,8 @@ impl Kernel for Attention<'_> {
                 let count = panel.min(n - first);
                 let from = self.qkv[(first * 3 + 1) * width + at..].as_ptr();
                 let to = s.keys[first * d..(first + panel) * d].as_mut_ptr();
-                for k in 0..d {
-                    for i in 0..count {
+                for i in 0..count {
+                    for k in 0..d {
                         // SAFETY: keys of `count` tokens from the first on, and room for a panel.
                         unsafe { *to.add(k * panel + i) = *from.add(i * 3 * width + k) }
                     }
@@ -63,7 +63,7 @@ impl Kernel for Attention<'_> {
                     s.values[(from * n + i) * panel..][..part.len()].copy_from_slice(part);
                 }
             }
-            for (row, m) in tile::tiles(n) {
+            for (row, m) in tile::tiles(n, ROWS) {
                 for first in (0..n).step_by(panel) {
                     let a = Floats {
                         rows: self.qkv[row * 3 * width + at..].as_ptr(),
@@ -137,7 +137,7 @@ fn softmax<L: Isa>(scores: &mut [f32]) -> f32 {
         let most = L::splat(math::highest::<L>(most));
         let mut sums = L::splat(0.0);
         for i in (0..scores.len()).step_by(L::N) {
-            let e = math::exp::<L>(L::sub(L::load(x.add(i)), most));
+            let e = math::exp_of_negative::<L>(L::sub(L::load(x.add(i)), most));
             sums = L::add(sums, e);
             L::store(e, x.add(i));
         }

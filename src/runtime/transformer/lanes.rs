@@ -10,6 +10,14 @@ pub(super) trait Lanes: Copy + 'static {
     const PANEL: usize;
     /// Inputs that one instruction multiplies with weights of one byte, and adds.
     const GROUP: usize;
+    /// Groups that are multiplied at once.
+    const DEEP: usize;
+    /// Rows of a tile of whole numbers, no more than of floats.
+    const SMALL_ROWS: usize;
+    /// Inputs of a group whose products fall into one sum on the way.
+    const TOGETHER: usize;
+    /// What the weights of one sign that fall into such a sum, of all groups, may come to.
+    const ROOM: f32;
     /// Steps from the lowest to the highest that a quantised input is.
     const STEPS: i32;
     /// What the lowest is stored as.
@@ -45,16 +53,17 @@ pub(super) trait Lanes: Copy + 'static {
     fn scale(a: Self::F, power: Self::F) -> Self::F;
 
     fn no_sums() -> Self::I;
-    /// # Safety
-    /// `N * GROUP` numbers can be read.
-    unsafe fn load_weights(from: *const Self::Small) -> Self::I;
-    /// `GROUP` numbers, repeated `N` times.
+    /// Adds to each sum the products of its weights and inputs, of `DEEP` groups; weights of one lie
+    /// `stride` numbers before those of the next.
     ///
     /// # Safety
-    /// `GROUP` numbers can be read.
-    unsafe fn load_inputs(from: *const Self::Small) -> Self::I;
-    /// Adds to each sum the products of its `GROUP` weights and inputs.
-    fn dot(sums: Self::I, weights: Self::I, inputs: Self::I) -> Self::I;
+    /// `N * GROUP` weights can be read for each group, and `DEEP * GROUP` inputs.
+    unsafe fn dot(
+        sums: Self::I,
+        weights: *const Self::Small,
+        stride: usize,
+        inputs: *const Self::Small,
+    ) -> Self::I;
     fn floats(a: Self::I) -> Self::F;
     /// `N` floats of `LOWEST` to `LOWEST + STEPS`, rounded to whole numbers.
     ///

@@ -77,9 +77,9 @@ impl<S> Default for SmallRows<S> {
     }
 }
 
-/// Numbers of a row of `inputs`, quantised: whole groups.
+/// Numbers of a row of `inputs`, quantised: as many as are multiplied at once.
 pub(super) fn small_stride<L: Isa>(inputs: usize) -> usize {
-    inputs.next_multiple_of(L::GROUP)
+    inputs.next_multiple_of(tile::part::<L>())
 }
 
 /// Rows of a layer's input.
@@ -108,20 +108,16 @@ impl<L: Isa> Linear<L> {
         }
     }
 
-    /// Quantised per output channel, symmetrically, by its largest weight.
+    /// Quantised per output channel, symmetrically.
     pub fn smalls(matrix: &Matrix) -> Self {
         let (inputs, outputs) = (matrix.inputs(), matrix.outputs());
         let width = L::PANEL * L::N;
         let padded = outputs.next_multiple_of(width);
-        let groups = inputs.div_ceil(L::GROUP);
-        let mut weights = Buffer::new(groups * L::GROUP * padded);
+        let stride = small_stride::<L>(inputs);
+        let groups = stride / L::GROUP;
+        let mut weights = Buffer::new(stride * padded);
         let (mut worth, mut sums) = (Buffer::<f32>::new(padded), Buffer::<f32>::new(padded));
-        for row in matrix.weights.chunks_exact(outputs) {
-            for (most, x) in worth.iter_mut().zip(row) {
-                *most = most.max(x.abs());
-            }
-        }
-        worth.iter_mut().for_each(|most| *most /= 127.0);
+        worth[..outputs].copy_from_slice(&worths::<L>(matrix));
         for (k, row) in matrix.weights.chunks_exact(outputs).enumerate() {
             for (j, &x) in row.iter().enumerate() {
                 let value = if worth[j] > 0.0 { (x / worth[j]).round() as i32 } else { 0 };
@@ -153,6 +149,37 @@ impl<L: Isa> Linear<L> {
     pub fn run(&self, rows: Rows<'_, L>, inputs: usize, out: &mut [f32], then: Then) {
         L::call(Job { linear: self, rows, inputs, out, then });
     }
+}
+
+/// What a step of whole numbers is worth in each column: so much that no weight is beyond 127, and that the
+/// sums on the way hold the largest inputs: see [`ROOM`](super::lanes::Lanes::ROOM).
+pub(super) fn worths<L: Isa>(matrix: &Matrix) -> Vec<f32> {
+    let outputs = matrix.outputs();
+    let mut worths = vec![0f32; outputs];
+    for row in matrix.weights.chunks_exact(outputs) {
+        for (worth, x) in worths.iter_mut().zip(row) {
+            *worth = worth.max(x.abs() / 127.0);
+        }
+    }
+    // Rounding may add half a step to every weight.
+    let room = L::ROOM - (L::DEEP * L::TOGETHER) as f32 / 2.0;
+    for part in matrix.weights.chunks(tile::part::<L>() * outputs) {
+        for first in (0..L::GROUP).step_by(L::TOGETHER) {
+            let mut signs = vec![[0f32; 2]; outputs];
+            for (k, row) in part.chunks_exact(outputs).enumerate() {
+                if k % L::GROUP / L::TOGETHER == first / L::TOGETHER {
+                    for ([above, below], x) in signs.iter_mut().zip(row) {
+                        *above += x.max(0.0);
+                        *below += (-x).max(0.0);
+                    }
+                }
+            }
+            for (worth, [above, below]) in worths.iter_mut().zip(signs) {
+                *worth = worth.max(above.max(below) / room);
+            }
+        }
+    }
+    worths
 }
 
 fn padded_bias(matrix: &Matrix, padded: usize) -> Buffer<f32> {
@@ -227,7 +254,7 @@ impl<I: Isa> Kernel for Job<'_, I> {
                     let a = Smalls {
                         rows: rows.values.as_ptr(),
                         stride,
-                        groups: stride / I::GROUP,
+                        parts: stride / tile::part::<I>(),
                         panel: panel.as_ptr(),
                         ahead: panel.as_ptr().wrapping_add(panel.len()),
                         worth: worth[first..first + width].as_ptr(),

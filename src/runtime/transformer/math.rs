@@ -33,7 +33,7 @@ const MAGIC: f32 = 12_582_912.0;
 ///
 /// Source: Moshier, Cephes, `expf`.
 #[inline(always)]
-pub(super) fn exp<L: Lanes>(x: L::F) -> L::F {
+fn exp<L: Lanes>(x: L::F) -> L::F {
     let x = L::max(L::min(x, L::splat(88.0)), L::splat(-87.0));
     let power = L::fma(x, L::splat(std::f32::consts::LOG2_E), L::splat(MAGIC));
     let whole = L::sub(power, L::splat(MAGIC));
@@ -47,6 +47,24 @@ pub(super) fn exp<L: Lanes>(x: L::F) -> L::F {
     p = L::fma(p, rest, L::splat(1.666_666_6e-1));
     p = L::fma(p, rest, L::splat(0.5));
     p = L::fma(L::mul(rest, rest), p, L::add(rest, L::splat(1.0)));
+    L::scale(p, power)
+}
+
+/// `e^x` of what is not above zero, to 3e-7 of it down to -10, and to 1e-44 further down; below -87 it is
+/// about 1e-38. A polynomial through the nodes of Chebyshev.
+#[inline(always)]
+pub(super) fn exp_of_negative<L: Lanes>(x: L::F) -> L::F {
+    let x = L::max(x, L::splat(-87.0));
+    let power = L::fma(x, L::splat(std::f32::consts::LOG2_E), L::splat(MAGIC));
+    let whole = L::sub(power, L::splat(MAGIC));
+    // Rounding of ln 2 is felt only where the result is small.
+    let rest = L::fma(whole, L::splat(-std::f32::consts::LN_2), x);
+    let mut p = L::splat(8.369_184e-3);
+    p = L::fma(p, rest, L::splat(4.191_776e-2));
+    p = L::fma(p, rest, L::splat(1.666_650_5e-1));
+    p = L::fma(p, rest, L::splat(4.999_886_8e-1));
+    p = L::fma(p, rest, L::splat(1.0));
+    p = L::fma(p, rest, L::splat(1.0));
     L::scale(p, power)
 }
 
@@ -123,11 +141,15 @@ fn fold<L: Lanes>(a: L::F, call: impl Fn(f32, f32) -> f32) -> f32 {
     let mut values = [0.0; 16];
     // SAFETY: no register holds more.
     unsafe { L::store(a, values.as_mut_ptr()) }
-    let mut out = values[0];
-    for value in &values[1..L::N] {
-        out = call(out, *value);
+    // Halves onto each other: a chain through all of them would be waited for.
+    let mut count = L::N;
+    while count > 1 {
+        count /= 2;
+        for i in 0..count {
+            values[i] = call(values[i], values[i + count]);
+        }
     }
-    out
+    values[0]
 }
 
 /// The activation of every number.

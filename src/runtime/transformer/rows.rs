@@ -22,47 +22,65 @@ impl Norm {
     /// Shape: rows `[n, width]` -> out `[n, width]`.
     pub(super) fn run<L: Isa>(&self, rows: &[f32], out: &mut [f32]) {
         assert!(rows.len() == out.len(), "shape of a norm");
-        out.copy_from_slice(rows);
-        L::call(Normalise { norm: self, rows: out });
+        L::call(Normalise { norm: self, from: Some(rows), out });
     }
 
     /// The same in place.
     pub(super) fn run_in_place<L: Isa>(&self, rows: &mut [f32]) {
-        L::call(Normalise { norm: self, rows });
+        L::call(Normalise { norm: self, from: None, out: rows });
     }
 }
 
 struct Normalise<'a> {
     norm: &'a Norm,
-    rows: &'a mut [f32],
+    /// As many rows; in place without.
+    from: Option<&'a [f32]>,
+    out: &'a mut [f32],
 }
+
+/// Sums that are added up beside each other: one alone would be waited for.
+const BESIDE: usize = 4;
 
 impl Kernel for Normalise<'_> {
     #[inline(always)]
     fn run<L: Isa>(self) {
         let Norm { gain, bias, epsilon } = self.norm;
         let width = gain.len();
-        assert!(bias.len() == width && self.rows.len().is_multiple_of(width), "shape of a norm");
         let whole = width - width % L::N;
-        for row in self.rows.chunks_exact_mut(width) {
-            let x = row.as_mut_ptr();
+        let most = width - width % (BESIDE * L::N);
+        assert!(bias.len() == width && self.out.len().is_multiple_of(width), "shape of a norm");
+        assert!(self.from.is_none_or(|from| from.len() == self.out.len()), "shape of a norm");
+        for (at, row) in self.out.chunks_exact_mut(width).enumerate() {
+            let to = row.as_mut_ptr();
+            let x = self.from.map_or(to.cast_const(), |from| from[at * width..].as_ptr());
             // SAFETY: registers end within the row, and gain and bias are as long.
             unsafe {
-                let mut sums = L::splat(0.0);
-                for i in (0..whole).step_by(L::N) {
-                    sums = L::add(sums, L::load(x.add(i)));
+                let mut sums = [L::splat(0.0); BESIDE];
+                for i in (0..most).step_by(BESIDE * L::N) {
+                    for j in 0..BESIDE {
+                        sums[j] = L::add(sums[j], L::load(x.add(i + j * L::N)));
+                    }
                 }
-                let mut sum = math::sum::<L>(sums);
+                for i in (most..whole).step_by(L::N) {
+                    sums[0] = L::add(sums[0], L::load(x.add(i)));
+                }
+                let mut sum = added::<L>(sums);
                 for i in whole..width {
                     sum += *x.add(i);
                 }
                 let mean = sum / width as f32;
-                let mut squares = L::splat(0.0);
-                for i in (0..whole).step_by(L::N) {
-                    let d = L::sub(L::load(x.add(i)), L::splat(mean));
-                    squares = L::fma(d, d, squares);
+                let mut squares = [L::splat(0.0); BESIDE];
+                for i in (0..most).step_by(BESIDE * L::N) {
+                    for j in 0..BESIDE {
+                        let d = L::sub(L::load(x.add(i + j * L::N)), L::splat(mean));
+                        squares[j] = L::fma(d, d, squares[j]);
+                    }
                 }
-                let mut square = math::sum::<L>(squares);
+                for i in (most..whole).step_by(L::N) {
+                    let d = L::sub(L::load(x.add(i)), L::splat(mean));
+                    squares[0] = L::fma(d, d, squares[0]);
+                }
+                let mut square = added::<L>(squares);
                 for i in whole..width {
                     let d = *x.add(i) - mean;
                     square += d * d;
@@ -72,14 +90,19 @@ impl Kernel for Normalise<'_> {
                     let d = L::sub(L::load(x.add(i)), L::splat(mean));
                     let d = L::mul(d, L::splat(scale));
                     let y = L::fma(d, L::load(gain.as_ptr().add(i)), L::load(bias.as_ptr().add(i)));
-                    L::store(y, x.add(i));
+                    L::store(y, to.add(i));
                 }
                 for i in whole..width {
-                    *x.add(i) = (*x.add(i) - mean) * scale * gain[i] + bias[i];
+                    *to.add(i) = (*x.add(i) - mean) * scale * gain[i] + bias[i];
                 }
             }
         }
     }
+}
+
+#[inline(always)]
+fn added<L: Isa>([a, b, c, d]: [L::F; BESIDE]) -> f32 {
+    math::sum::<L>(L::add(L::add(a, b), L::add(c, d)))
 }
 
 /// Quantises every row by its lowest and highest value: `value ≈ (whole - zero) * scale`. After an

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::attention::{Attention, Scratch};
 use super::dispatch::Isa;
 use super::lanes::*;
-use super::linear::{Linear, Rows, SmallRows, Then};
+use super::linear::{Linear, Rows, SmallRows, Then, worths};
 use super::*;
 
 /// Calls a test for each instruction set that the machine has.
@@ -132,17 +132,20 @@ fn smalls<L: Isa>(n: usize, inputs: usize, outputs: usize, seed: u64) {
             rounded.push(if scale > 0.0 { q((-low / scale).round_ties_even()) } else { 0.0 });
         }
     }
+    let worths = worths::<L>(&m);
     let mut truth = Vec::new();
     let mut slack = Vec::new();
     for row in rounded.chunks(inputs) {
-        for j in 0..outputs {
+        for (j, &worth) in worths.iter().enumerate() {
             let column = || (0..inputs).map(|k| m.weights[k * outputs + j]);
-            let most = column().fold(0f32, |a, w| a.max(w.abs())) / 127.0;
-            let level = |w: f32| if most > 0.0 { (w / most).round() } else { 0.0 };
-            let each = column().zip(row).map(|(w, x)| f64::from(most * level(w)) * x);
+            let most = column().fold(0f32, |a, w| a.max(w.abs()));
+            // A step as fine as 8 bits allow, or four times as coarse if all weights are alike.
+            assert!(worth * 127.01 >= most && worth * 31.7 <= most, "{worth} of {most}");
+            let level = |w: f32| if worth > 0.0 { (w / worth).round() } else { 0.0 };
+            let each = column().zip(row).map(|(w, x)| f64::from(worth * level(w)) * x);
             truth.push(each.sum::<f64>() + f64::from(m.bias[j]));
             // A number that lies between two levels may be rounded either way.
-            slack.push(2e-2 * f64::from(most * 127.0));
+            slack.push(2e-2 * f64::from(most));
         }
     }
     for ((a, b), slack) in out.iter().zip(&truth).zip(&slack) {
@@ -233,6 +236,31 @@ proptest! {
     fn rows_are_normalised(n in 1usize..9, width in 2usize..70, seed in 0u64..1000) {
         for_each_isa!(norm(n, width, seed));
     }
+}
+
+/// The largest inputs, and weights that are all as large: nothing overflows on the way.
+fn extremes<L: Isa>() {
+    let (inputs, outputs) = (67, 5);
+    let sign = |k: usize, j: usize| match j {
+        0 => 1.0,
+        1 => -1.0,
+        2 => [1.0, -1.0][k % 2],
+        3 => [1.0, -1.0][k / 2 % 2],
+        _ => [1.0, -1.0][k / 16 % 2],
+    };
+    let each = (0..inputs).flat_map(|k| (0..outputs).map(move |j| sign(k, j)));
+    let m = Matrix { weights: each.collect(), bias: vec![0.0; outputs] };
+    let x = vec![1.0; inputs];
+    let mut rows = SmallRows::<L::Small>::default();
+    rows::quantise::<L>(&x, inputs, &mut rows);
+    let mut out = vec![0.0; outputs];
+    Linear::<L>::smalls(&m).run(Rows::Smalls(&rows), inputs, &mut out, Then::Store);
+    close(&out, &product(&x, &m), 1e-2);
+}
+
+#[test]
+fn sums_of_whole_numbers_hold_the_largest() {
+    for_each_isa!(extremes());
 }
 
 #[test]

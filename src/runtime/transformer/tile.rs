@@ -7,7 +7,7 @@ use super::math::Activation;
 pub(super) const ROWS: usize = 6;
 /// Inputs multiplied in a round of the inner loop.
 const STEPS: usize = 4;
-/// The same of whole numbers, in groups.
+/// The same of whole numbers, in what is multiplied at once.
 const SMALL_STEPS: usize = 2;
 /// The widest panel.
 const EDGE: usize = 64;
@@ -30,6 +30,71 @@ pub(super) struct To {
     pub activation: Option<(Activation, bool)>,
 }
 
+impl To {
+    /// Whether sums are results, in whole registers, and go to their place at once.
+    #[inline(always)]
+    fn at_once<L: Lanes>(&self) -> bool {
+        self.activation.is_none() && self.columns.is_multiple_of(L::N)
+    }
+
+    /// Where a tile puts its sums, and how far its rows lie apart.
+    #[inline(always)]
+    fn place<L: Lanes>(&self, sums: &mut [f32; SUMS]) -> (*mut f32, usize) {
+        match self.at_once::<L>() {
+            true => (self.out, self.stride),
+            false => (sums.as_mut_ptr(), L::PANEL * L::N),
+        }
+    }
+
+    /// What sums start with.
+    #[inline(always)]
+    fn start<L: Lanes>(&self) -> Start {
+        let there = self.add && self.at_once::<L>();
+        Start {
+            bias: self.bias,
+            there: if there { self.out } else { std::ptr::null() },
+            stride: self.stride,
+        }
+    }
+}
+
+/// What the sums of a tile start with: nothing, or a row of bias, or what is there, or both.
+#[derive(Clone, Copy)]
+struct Start {
+    bias: *const f32,
+    there: *const f32,
+    stride: usize,
+}
+
+impl Start {
+    /// # Safety
+    /// As [`floats`], for `M` rows.
+    #[inline(always)]
+    unsafe fn sums<L: Lanes, const M: usize, const V: usize>(self) -> [[L::F; V]; M] {
+        let mut sums = [[L::splat(0.0); V]; M];
+        // SAFETY: the caller's.
+        unsafe {
+            if !self.bias.is_null() {
+                for v in 0..V {
+                    let bias = L::load(self.bias.add(v * L::N));
+                    for m in 0..M {
+                        sums[m][v] = bias;
+                    }
+                }
+            }
+            if !self.there.is_null() {
+                for m in 0..M {
+                    for v in 0..V {
+                        let there = L::load(self.there.add(m * self.stride + v * L::N));
+                        sums[m][v] = L::add(sums[m][v], there);
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
 /// Rows of floats and a panel of weights.
 #[derive(Clone, Copy)]
 pub(super) struct Floats {
@@ -46,8 +111,8 @@ pub(super) struct Floats {
 pub(super) struct Smalls<L: Lanes> {
     pub rows: *const L::Small,
     pub stride: usize,
-    /// Groups of inputs.
-    pub groups: usize,
+    /// Parts of the inputs, each of [`Lanes::DEEP`] groups.
+    pub parts: usize,
     pub panel: *const L::Small,
     /// As in [`Floats`].
     pub ahead: *const L::Small,
@@ -59,35 +124,34 @@ pub(super) struct Smalls<L: Lanes> {
     pub zeros: *const f32,
 }
 
-/// Fetches the next panel, a few lines with every tile: weights of large models come from memory, and
-/// nothing else foresees the jump to the next panel.
+/// Fetches the next panel, a line with every round of the inner loop: weights of large models come from
+/// memory, nothing else foresees the jump to the next panel, and many lines at once are waited for.
+#[derive(Clone, Copy)]
 struct Ahead {
-    next: *const u8,
-    lines: usize,
+    line: *const u8,
+    /// Bytes to the next.
+    step: usize,
 }
 
 impl Ahead {
+    /// A panel of `bytes`, while so many rounds run.
     #[inline(always)]
-    fn new<L: Lanes, T>(rows: usize, panel: *const T, count: usize) -> Self {
-        let lines = (count * size_of::<T>()).div_ceil(64);
-        Self { next: panel.cast(), lines: lines.div_ceil(rows.div_ceil(ROWS).max(1)) }
+    fn new(panel: *const u8, bytes: usize, rounds: usize) -> Self {
+        // Of more than a line at once, as for few rows, the machine sees by itself that they follow.
+        Self { line: panel, step: bytes.div_ceil(rounds.max(1)).min(64) }
     }
 
     #[inline(always)]
     fn fetch<L: Lanes>(&mut self) {
-        if !self.next.is_null() {
-            for _ in 0..self.lines {
-                L::prefetch(self.next);
-                self.next = self.next.wrapping_add(64);
-            }
-        }
+        L::prefetch(self.line);
+        self.line = self.line.wrapping_add(self.step);
     }
 }
 
-/// How many rows each tile has: no more than [`ROWS`], and as even as can be, since a tile of few rows
+/// How many rows each tile has: no more than `most`, and as even as can be, since a tile of few rows
 /// takes almost as long.
-pub(super) fn tiles(rows: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = rows.div_ceil(ROWS);
+pub(super) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = rows.div_ceil(most);
     (0..count).map(move |i| (i * rows / count, (i + 1) * rows / count - i * rows / count))
 }
 
@@ -128,23 +192,22 @@ fn registers<L: Lanes>(columns: usize) -> usize {
 #[inline(always)]
 pub(super) unsafe fn floats<L: Lanes>(rows: usize, a: Floats, to: To) {
     let registers = registers::<L>(to.columns);
-    // Sums that are results, in whole registers, go to their place at once.
-    let plain =
-        to.bias.is_null() && !to.add && to.activation.is_none() && to.columns.is_multiple_of(L::N);
     let mut sums = [0.0; SUMS];
-    let mut ahead = Ahead::new::<L, f32>(rows, a.ahead, a.inputs * L::PANEL * L::N);
-    for (row, m) in tiles(rows) {
-        ahead.fetch::<L>();
+    let bytes = a.inputs * L::PANEL * L::N * size_of::<f32>();
+    let rounds = rows.div_ceil(ROWS) * (a.inputs / STEPS);
+    let mut ahead = match a.ahead.is_null() {
+        // What is there already costs nothing.
+        true => Ahead::new(a.panel.cast(), 0, rounds),
+        false => Ahead::new(a.ahead.cast(), bytes, rounds),
+    };
+    for (row, m) in tiles(rows, ROWS) {
         // SAFETY: the caller's, for these rows.
         unsafe {
             let part = Floats { rows: a.rows.add(row * a.stride), ..a };
             let to = To { out: to.out.add(row * to.stride), ..to };
-            if plain {
-                sized!(float_tile, m, registers, (part, to.out, to.stride));
-            } else {
-                sized!(float_tile, m, registers, (part, sums.as_mut_ptr(), L::PANEL * L::N));
-                finish::<L>(m, &sums, to);
-            }
+            let (out, stride) = to.place::<L>(&mut sums);
+            sized!(float_tile, m, registers, (part, to.start::<L>(), &mut ahead, out, stride));
+            finish::<L>(m, &sums, to);
         }
     }
 }
@@ -180,18 +243,21 @@ unsafe fn step<L: Lanes, const M: usize, const V: usize>(
 #[inline(always)]
 unsafe fn float_tile<L: Lanes, const M: usize, const V: usize>(
     a: Floats,
+    start: Start,
+    ahead: &mut Ahead,
     out: *mut f32,
     out_stride: usize,
 ) {
     let width = L::PANEL * L::N;
-    let mut sums = [[L::splat(0.0); V]; M];
     // SAFETY: the caller's.
     unsafe {
+        let mut sums = start.sums::<L, M, V>();
         // Two pointers and a stride reach all rows; one for each would not fit in registers.
         let mut low = a.rows;
         let mut high = std::hint::black_box(a.rows.wrapping_add(3 * a.stride));
         let mut panel = a.panel;
         for _ in 0..a.inputs / STEPS {
+            ahead.fetch::<L>();
             for k in 0..STEPS {
                 step::<L, M, V>(
                     &mut sums,
@@ -231,10 +297,10 @@ unsafe fn float_tile<L: Lanes, const M: usize, const V: usize>(
 pub(super) unsafe fn smalls<L: Lanes>(rows: usize, a: &Smalls<L>, to: To) {
     let registers = registers::<L>(to.columns);
     let mut sums = [0.0; SUMS];
-    let count = a.groups * L::GROUP * L::PANEL * L::N;
-    let mut ahead = Ahead::new::<L, L::Small>(rows, a.ahead, count);
-    for (row, m) in tiles(rows) {
-        ahead.fetch::<L>();
+    let count = a.parts * part::<L>() * L::PANEL * L::N;
+    let rounds = rows.div_ceil(L::SMALL_ROWS) * (a.parts / SMALL_STEPS);
+    let mut ahead = Ahead::new(a.ahead.cast(), count * size_of::<L::Small>(), rounds);
+    for (row, m) in tiles(rows, L::SMALL_ROWS) {
         // SAFETY: the caller's, for these rows.
         unsafe {
             let part = Smalls {
@@ -243,14 +309,22 @@ pub(super) unsafe fn smalls<L: Lanes>(rows: usize, a: &Smalls<L>, to: To) {
                 zeros: a.zeros.add(row),
                 ..*a
             };
-            sized!(small_tile, m, registers, (part, sums.as_mut_ptr()));
-            finish::<L>(m, &sums, To { out: to.out.add(row * to.stride), ..to });
+            let to = To { out: to.out.add(row * to.stride), ..to };
+            let (out, stride) = to.place::<L>(&mut sums);
+            let start = to.start::<L>();
+            sized!(small_tile, m, registers, (part, start, &mut ahead, out, stride));
+            finish::<L>(m, &sums, to);
         }
     }
 }
 
+/// Inputs that are multiplied at once.
+pub(super) const fn part<L: Lanes>() -> usize {
+    L::DEEP * L::GROUP
+}
+
 /// # Safety
-/// As [`smalls`], for one group of inputs of `M` rows.
+/// As [`smalls`], for one part of the inputs of `M` rows.
 #[inline(always)]
 unsafe fn small_step<L: Lanes, const M: usize, const V: usize>(
     sums: &mut [[L::I; V]; M],
@@ -259,17 +333,14 @@ unsafe fn small_step<L: Lanes, const M: usize, const V: usize>(
     stride: usize,
     panel: *const L::Small,
 ) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut weights = [sums[0][0]; V];
+    let group = L::PANEL * L::N * L::GROUP;
+    for m in 0..M {
         for v in 0..V {
-            weights[v] = L::load_weights(panel.add(v * L::N * L::GROUP));
-        }
-        for m in 0..M {
-            let row = if m < 3 { low.add(m * stride) } else { high.add((m - 3) * stride) };
-            let x = L::load_inputs(row);
-            for v in 0..V {
-                sums[m][v] = L::dot(sums[m][v], weights[v], x);
+            // SAFETY: the caller's.
+            unsafe {
+                let row = if m < 3 { low.add(m * stride) } else { high.add((m - 3) * stride) };
+                let weights = panel.add(v * L::N * L::GROUP);
+                sums[m][v] = L::dot(sums[m][v], weights, group, row);
             }
         }
     }
@@ -278,50 +349,57 @@ unsafe fn small_step<L: Lanes, const M: usize, const V: usize>(
 /// # Safety
 /// As [`smalls`], for `M` rows; there is room for a tile of sums.
 #[inline(always)]
-unsafe fn small_tile<L: Lanes, const M: usize, const V: usize>(a: Smalls<L>, out: *mut f32) {
+unsafe fn small_tile<L: Lanes, const M: usize, const V: usize>(
+    a: Smalls<L>,
+    start: Start,
+    ahead: &mut Ahead,
+    out: *mut f32,
+    out_stride: usize,
+) {
     let width = L::PANEL * L::N;
+    let part = part::<L>();
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[L::no_sums(); V]; M];
         let mut low = a.rows;
         let mut high = std::hint::black_box(a.rows.wrapping_add(3 * a.stride));
         let mut panel = a.panel;
-        for _ in 0..a.groups / SMALL_STEPS {
+        for _ in 0..a.parts / SMALL_STEPS {
+            ahead.fetch::<L>();
             for k in 0..SMALL_STEPS {
-                let (low, high) = (low.add(k * L::GROUP), high.wrapping_add(k * L::GROUP));
-                small_step::<L, M, V>(
-                    &mut sums,
-                    low,
-                    high,
-                    a.stride,
-                    panel.add(k * width * L::GROUP),
-                );
+                let (low, high) = (low.add(k * part), high.wrapping_add(k * part));
+                let panel = panel.add(k * part * width);
+                small_step::<L, M, V>(&mut sums, low, high, a.stride, panel);
             }
-            low = low.add(SMALL_STEPS * L::GROUP);
-            high = high.wrapping_add(SMALL_STEPS * L::GROUP);
-            panel = panel.add(SMALL_STEPS * width * L::GROUP);
+            low = low.add(SMALL_STEPS * part);
+            high = high.wrapping_add(SMALL_STEPS * part);
+            panel = panel.add(SMALL_STEPS * part * width);
         }
-        for k in 0..a.groups % SMALL_STEPS {
-            let (low, high) = (low.add(k * L::GROUP), high.wrapping_add(k * L::GROUP));
-            small_step::<L, M, V>(&mut sums, low, high, a.stride, panel.add(k * width * L::GROUP));
+        for k in 0..a.parts % SMALL_STEPS {
+            let (low, high) = (low.add(k * part), high.wrapping_add(k * part));
+            small_step::<L, M, V>(&mut sums, low, high, a.stride, panel.add(k * part * width));
         }
+        let starts = start.sums::<L, M, V>();
         for m in 0..M {
             let (scale, zero) = (L::splat(*a.scales.add(m)), L::splat(-*a.zeros.add(m)));
             for v in 0..V {
                 let worth = L::mul(scale, L::load(a.worth.add(v * L::N)));
                 let sum = L::fma(zero, L::load(a.weights.add(v * L::N)), L::floats(sums[m][v]));
-                L::store(L::mul(sum, worth), out.add(m * width + v * L::N));
+                L::store(L::fma(sum, worth, starts[m][v]), out.add(m * out_stride + v * L::N));
             }
         }
     }
 }
 
-/// Adds the bias and what is there, applies the activation, writes.
+/// What a tile does not do itself: applies the activation, writes the columns that count.
 ///
 /// # Safety
 /// As [`floats`], for `rows` rows.
 #[inline(always)]
 unsafe fn finish<L: Lanes>(rows: usize, sums: &[f32; SUMS], to: To) {
+    if to.at_once::<L>() {
+        return;
+    }
     let width = L::PANEL * L::N;
     let mut edge = [0.0f32; EDGE];
     for m in 0..rows {
@@ -351,10 +429,6 @@ unsafe fn finish_row<L: Lanes>(sums: *const f32, out: *mut f32, to: To) {
         // Two registers at a time: their chains of products interleave.
         for at in (0..L::PANEL * L::N).step_by(2 * L::N) {
             let (mut x, mut y) = (L::load(sums.add(at)), L::load(sums.add(at + L::N)));
-            if !to.bias.is_null() {
-                x = L::add(x, L::load(to.bias.add(at)));
-                y = L::add(y, L::load(to.bias.add(at + L::N)));
-            }
             if to.add {
                 x = L::add(x, L::load(out.add(at)));
                 y = L::add(y, L::load(out.add(at + L::N)));

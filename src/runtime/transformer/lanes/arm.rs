@@ -10,6 +10,10 @@ macro_rules! floats {
         const N: usize = 4;
         // Of 32 registers, 24 sums, 4 of weights, and one of inputs.
         const PANEL: usize = 4;
+        const DEEP: usize = 1;
+        const SMALL_ROWS: usize = 6;
+        const TOGETHER: usize = Self::GROUP;
+        const ROOM: f32 = f32::INFINITY;
         const STEPS: i32 = 255;
         // Bytes with a sign.
         const LOWEST: i32 = -128;
@@ -122,25 +126,16 @@ impl Lanes for Neon {
     floats!();
 
     #[inline(always)]
-    unsafe fn load_weights(from: *const i8) -> int32x4_t {
-        // The other half is not looked at.
-        // SAFETY: the caller's.
-        unsafe { vreinterpretq_s32_s8(vcombine_s8(vld1_s8(from), vdup_n_s8(0))) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_inputs(from: *const i8) -> int32x4_t {
-        // SAFETY: the caller's.
-        unsafe { vreinterpretq_s32_s16(vdupq_n_s16(from.cast::<i16>().read_unaligned())) }
-    }
-
-    #[inline(always)]
-    fn dot(sums: int32x4_t, weights: int32x4_t, inputs: int32x4_t) -> int32x4_t {
-        // SAFETY: every 64-bit ARM has the instructions.
+    unsafe fn dot(
+        sums: int32x4_t,
+        weights: *const i8,
+        _stride: usize,
+        inputs: *const i8,
+    ) -> int32x4_t {
+        // SAFETY: every 64-bit ARM has the instructions; the caller has the numbers.
         unsafe {
-            let weights = vget_low_s8(vreinterpretq_s8_s32(weights));
-            let inputs = vget_low_s8(vreinterpretq_s8_s32(inputs));
-            vpadalq_s16(sums, vmull_s8(weights, inputs))
+            let inputs = vdup_n_s16(inputs.cast::<i16>().read_unaligned());
+            vpadalq_s16(sums, vmull_s8(vld1_s8(weights), vreinterpret_s8_s16(inputs)))
         }
     }
 }
@@ -150,22 +145,18 @@ impl Lanes for NeonDot {
     floats!();
 
     #[inline(always)]
-    unsafe fn load_weights(from: *const i8) -> int32x4_t {
-        // SAFETY: the caller's.
-        unsafe { vreinterpretq_s32_s8(vld1q_s8(from)) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_inputs(from: *const i8) -> int32x4_t {
-        // SAFETY: the caller's.
-        unsafe { vdupq_n_s32(from.cast::<i32>().read_unaligned()) }
-    }
-
-    #[inline(always)]
-    fn dot(mut sums: int32x4_t, weights: int32x4_t, inputs: int32x4_t) -> int32x4_t {
+    unsafe fn dot(
+        mut sums: int32x4_t,
+        weights: *const i8,
+        _stride: usize,
+        inputs: *const i8,
+    ) -> int32x4_t {
         // The instruction has no stable name.
-        // SAFETY: the machine has it, see `super::super::prepare`; it only changes the sums.
+        // SAFETY: the machine has it, see `super::super::prepare`; it only changes the sums. The caller
+        // has the numbers.
         unsafe {
+            let weights = vld1q_s8(weights);
+            let inputs = vdupq_n_s32(inputs.cast::<i32>().read_unaligned());
             std::arch::asm!(
                 "sdot {sums:v}.4s, {weights:v}.16b, {inputs:v}.16b",
                 sums = inout(vreg) sums,

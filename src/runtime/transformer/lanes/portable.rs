@@ -16,12 +16,15 @@ impl Lanes for Portable {
     const N: usize = 4;
     const PANEL: usize = 2;
     const GROUP: usize = 2;
+    const DEEP: usize = 1;
+    const SMALL_ROWS: usize = 6;
+    const TOGETHER: usize = 2;
+    const ROOM: f32 = f32::INFINITY;
     const STEPS: i32 = 255;
     const LOWEST: i32 = 0;
 
     type F = F;
-    // Pairs of weights or inputs, or four sums in the first half.
-    type I = [i32; 8];
+    type I = [i32; 4];
     type Small = i16;
 
     #[inline(always)]
@@ -86,34 +89,34 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn no_sums() -> [i32; 8] {
-        [0; 8]
+    fn no_sums() -> [i32; 4] {
+        [0; 4]
     }
 
     #[inline(always)]
-    unsafe fn load_weights(from: *const i16) -> [i32; 8] {
+    unsafe fn dot(
+        mut sums: [i32; 4],
+        weights: *const i16,
+        _stride: usize,
+        inputs: *const i16,
+    ) -> [i32; 4] {
         // SAFETY: the caller's.
-        unsafe { from.cast::<[i16; 8]>().read_unaligned() }.map(i32::from)
-    }
-
-    #[inline(always)]
-    unsafe fn load_inputs(from: *const i16) -> [i32; 8] {
-        // SAFETY: the caller's.
-        let [a, b] = unsafe { from.cast::<[i16; 2]>().read_unaligned() }.map(i32::from);
-        [a, b, a, b, a, b, a, b]
-    }
-
-    #[inline(always)]
-    fn dot(mut sums: [i32; 8], weights: [i32; 8], inputs: [i32; 8]) -> [i32; 8] {
+        let (weights, inputs) = unsafe {
+            (
+                weights.cast::<[i16; 8]>().read_unaligned(),
+                inputs.cast::<[i16; 2]>().read_unaligned(),
+            )
+        };
+        let (weights, [a, b]) = (weights.map(i32::from), inputs.map(i32::from));
         for i in 0..4 {
-            sums[i] += weights[2 * i] * inputs[2 * i] + weights[2 * i + 1] * inputs[2 * i + 1];
+            sums[i] += weights[2 * i] * a + weights[2 * i + 1] * b;
         }
         sums
     }
 
     #[inline(always)]
-    fn floats(a: [i32; 8]) -> F {
-        [a[0] as f32, a[1] as f32, a[2] as f32, a[3] as f32]
+    fn floats(a: [i32; 4]) -> F {
+        a.map(|x| x as f32)
     }
 
     #[inline(always)]
