@@ -1,7 +1,7 @@
 """A tamis bundle: what turns pictures or sound into latents, read from `codec.toml` and `weights.safetensors`."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -52,6 +52,11 @@ class Bundle:
             terms=terms,
         )  # fmt: skip
 
+    def to(self, device):
+        """The same bundle on a device."""
+        moved = {k: getattr(self, k).to(device) for k in ("analysis", "bias", "steps", "deviation")}
+        return replace(self, **moved, terms=self.terms and tuple(t.to(device) for t in self.terms))
+
     def project(self, x):
         """Latents before rounding. Shape: [b, inputs, h, w] -> [b, C, h', w'] or [b, inputs, n] -> [b, C, t].
 
@@ -60,7 +65,8 @@ class Bundle:
         """
         cell = 2**self.levels
         if self.terms is not None:
-            return torch.cat([self.project_fixed(part) for part in x.split(1)])
+            # One by one they stay in the caches of a processor.
+            return torch.cat([self.project_fixed(part) for part in x.split(64 if x.is_cuda else 1)])
         if self.kind == "image":
             bands = packets_2d(pad_mirror(pad_mirror(x, cell, -1), cell, -2), self.levels)
         else:
@@ -106,7 +112,7 @@ class Bundle:
         """
         wide = (slice(None), slice(None)) + (None,) * (y.dim() - 2)
         step = (step_factor(quality)[:, None] * self.steps)[wide]
-        kept = (torch.arange(y.shape[1]) < prefix[:, None])[wide]
+        kept = (torch.arange(y.shape[1], device=y.device) < prefix[:, None])[wide]
         return self.quantize(y, quality) * (step / self.deviation[None][wide]) * kept
 
 
@@ -125,7 +131,7 @@ def whole_terms(weights):
 
 def divisors(step):
     """Division by steps as a factor in 1/32768 and a shift. Shape: f32 [...] -> int32 [...] twice."""
-    inverse, shift = 1 / step.double(), torch.zeros(step.shape, dtype=torch.int32)
+    inverse, shift = 1 / step.double(), torch.zeros_like(step, dtype=torch.int32)
     for _ in range(15):
         small = inverse < 0.5
         inverse, shift = torch.where(small, 2 * inverse, inverse), shift + small.int()

@@ -69,6 +69,7 @@ def data(tmp_path_factory):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(folder / path, 0.3 * np.sin(np.arange(2000 + 300 * digit) * (0.05 + 0.1 * digit)), 8000)
             lists[f"digits-{part}"].append(str(path))
+    lists["codec-images-train"] = lists["waste-train"]
     (folder / "splits").mkdir()
     for name, paths in lists.items():
         (folder / "splits" / f"{name}.txt").write_text("\n".join(paths) + "\n")

@@ -1,0 +1,96 @@
+"""`glyphs`: an inspection task without limit. A small mark on a large textured surface, or none.
+
+The marks differ in strokes of a pixel or two, which is what down-scaling destroys. Everything is drawn from a generator
+of torch, on any device; a seed and a device give the same pictures again.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+LABELS = ["none", "ring", "disc", "plus", "cross", "square", "triangle", "bar", "corner", "arrow"]
+SIDE = 448
+SIZES = (8.0, 12.0)  # of a mark, in pixels
+WINDOW = 20  # pixels that a mark is drawn in
+MARGIN = 16  # of its middle to the edge
+
+
+def noise(b, c, high, wide, generator, device, side=SIDE):
+    """Smooth noise of unit spread: a grid of random numbers, blown up. -> [b, c, side, side]."""
+    grid = torch.randn(b, c, high, wide, generator=generator, device=device)
+    if (high, wide) == (side, side):
+        return grid
+    x = F.interpolate(grid, size=(side, side), mode="bicubic" if max(high, wide) > 2 else "bilinear", align_corners=False)
+    return x / x.std((2, 3), keepdim=True).clamp_min(1e-3)
+
+
+def surfaces(b, generator, device, side=SIDE):
+    """Textured surfaces: stone, brushed metal, cloth, grain, and mixtures of them. -> [b, 3, side, side] in [0, 1]."""
+    rand = lambda *shape: torch.rand(*shape, generator=generator, device=device)
+    stone = sum(noise(b, 1, n, n, generator, device, side) / k for k, n in enumerate((7, 14, 28, 56, 112, 224), 1))
+    brushed = noise(b, 1, side // 2, 6, generator, device, side) + 0.5 * noise(b, 1, side, 24, generator, device, side)
+    turned = (rand(b) < 0.5)[:, None, None, None]
+    brushed = torch.where(turned, brushed, brushed.transpose(2, 3))
+    at = torch.arange(side, device=device, dtype=torch.float32)
+    pitch, phase = 3.5 + 8 * rand(b, 2, 1), 2 * math.pi * rand(b, 2, 1)
+    waves = torch.sin(2 * math.pi * at / pitch + phase)
+    cloth = waves[:, 0, :, None] * waves[:, 1, None, :]
+    cloth = cloth[:, None] * (1 + 0.3 * noise(b, 1, 28, 28, generator, device, side))
+    grain = noise(b, 1, side, side, generator, device, side)
+    shares = rand(b, 4, 1, 1).pow(3)
+    shares = shares / shares.sum(1, keepdim=True)
+    parts = torch.cat([stone / stone.std((2, 3), keepdim=True), brushed, 1.5 * cloth, grain], 1)
+    texture = (parts * shares).sum(1, keepdim=True)
+    texture = texture / texture.std((2, 3), keepdim=True) * (0.02 + 0.07 * rand(b, 1, 1, 1))
+    colour = 0.25 + 0.5 * rand(b, 1, 1, 1) + 0.12 * (rand(b, 3, 1, 1) - 0.5)
+    light = 0.08 * noise(b, 1, 2, 2, generator, device, side) * rand(b, 1, 1, 1)
+    tint = 0.015 * noise(b, 3, 14, 14, generator, device, side)
+    return colour + texture + light + tint
+
+
+def shapes(kind, size, turn, shift):
+    """How much of each pixel of a window a mark covers. Shape: [b] each, shift [b, 2] -> [b, WINDOW, WINDOW] in [0, 1]."""
+    at = torch.arange(WINDOW, device=kind.device, dtype=torch.float32) - (WINDOW - 1) / 2
+    y, x = (at[:, None] - shift[:, 0, None, None]), (at[None, :] - shift[:, 1, None, None])
+    cos, sin = torch.cos(turn)[:, None, None], torch.sin(turn)[:, None, None]
+    x, y = cos * x + sin * y, cos * y - sin * x
+    r = (size / 2)[:, None, None]
+    half = 0.8  # of a stroke's width
+    box = lambda w, h, cx=0.0, cy=0.0: torch.maximum((x - cx).abs() - w, (y - cy).abs() - h)
+    from_middle = torch.sqrt(x * x + y * y + 1e-9)
+    ring, disc = (from_middle - (r - half)).abs() - half, from_middle - 0.75 * r
+    plus = torch.minimum(box(r, half), box(half, r))
+    d, e = (x + y) / math.sqrt(2), (x - y) / math.sqrt(2)
+    cross = torch.minimum(torch.maximum(d.abs() - r, e.abs() - half), torch.maximum(d.abs() - half, e.abs() - r))
+    square = (torch.maximum(x.abs(), y.abs()) - (0.9 * r - half)).abs() - half
+    triangle = torch.maximum(0.866 * x.abs() - 0.5 * y - 0.5 * r, y - 0.5 * r)
+    triangle = (triangle + half).abs() - half
+    bar = box(r, half)
+    corner = torch.minimum(box(half, r, -r + half), box(r, half, 0.0, r - half))
+    arrow = torch.minimum(box(half, r), torch.maximum((y + r - x.abs() - half).abs() - 1.3 * half, x.abs() - 0.7 * r))
+    every = torch.stack([torch.full_like(ring, 9.0), ring, disc, plus, cross, square, triangle, bar, corner, arrow], 1)
+    distance = every.gather(1, kind[:, None, None, None].expand(-1, 1, WINDOW, WINDOW))[:, 0]
+    return (0.5 - distance).clamp(0, 1)
+
+
+def draw(b, generator, device="cpu", side=SIDE):
+    """Pictures, their labels, and the middle of the mark (row, column; in pixels).
+
+    -> [b, 3, side, side] u8, [b] int64, [b, 2] f32.
+    """
+    rand = lambda *shape: torch.rand(*shape, generator=generator, device=device)
+    x = surfaces(b, generator, device, side)
+    kind = torch.randint(len(LABELS), (b,), generator=generator, device=device)
+    size = SIZES[0] + (SIZES[1] - SIZES[0]) * rand(b)
+    turn = math.radians(15) * (2 * rand(b) - 1)
+    middle = MARGIN + (side - 2 * MARGIN) * rand(b, 2)
+    corner = (middle - WINDOW / 2).floor().long()
+    cover = shapes(kind, size, turn, middle - corner - WINDOW / 2)
+    ink = (0.16 + 0.24 * rand(b)) * torch.where(rand(b) < 0.5, -1.0, 1.0)
+    offset = torch.arange(WINDOW, device=device)
+    rows, columns = corner[:, 0, None] + offset, corner[:, 1, None] + offset
+    index = (rows[:, :, None] * side + columns[:, None, :]).flatten(1)
+    added = (cover * ink[:, None, None]).flatten(1)[:, None].expand(-1, 3, -1).contiguous()
+    x = x.flatten(2).scatter_add(2, index[:, None].expand(-1, 3, -1), added).view(b, 3, side, side)
+    return (x.clamp(0, 1) * 255).round().to(torch.uint8), kind, middle
