@@ -10,7 +10,10 @@ use std::process::Command;
 
 use common::picture;
 use tamis::codec::{Quality, plain};
-use tamis::runtime::{Engine, Head, Model, Options, Precision, Simd, cosine, find_bundle};
+use tamis::runtime::{
+    Engine, Head, HeadOptions, Model, Options, POLICIES, Policy, Precision, Simd, Tokens, cosine,
+    find_bundle,
+};
 
 fn files() -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/vits"));
@@ -34,7 +37,7 @@ fn noise(count: usize) -> Vec<f32> {
 }
 
 fn model(name: &str, onnx: &[u8], simd: Option<Simd>, precision: Precision) -> Model {
-    Model::from_onnx(name, onnx, &Options { simd, precision }).unwrap()
+    Model::from_onnx(name, onnx, &Options { simd, precision, ..Options::default() }).unwrap()
 }
 
 const INT8: Precision = Precision::Int8 { floats: Vec::new() };
@@ -222,12 +225,79 @@ fn latents_are_read_as_whole_numbers_with_the_answer_of_floats() {
 #[test]
 fn metadata_keeps_layers_in_floats() {
     let onnx = head(&[("tamis.floats", "0.qkv 1.down")]);
-    let kept = Head::from_onnx_int8("head", &onnx).unwrap();
+    let int8 = HeadOptions { int8: true, ..HeadOptions::default() };
+    let kept = Head::from_onnx_with("head", &onnx, &int8).unwrap();
     assert_eq!(kept.card().floats, [(0, 0), (1, 3)]);
     assert!(kept.engine().to_string().contains("6 of 8"), "{}", kept.engine());
     let wrong = head(&[("tamis.floats", "0.sideways")]);
     let wrong = Head::from_onnx("head", &wrong).unwrap_err().to_string();
     assert!(wrong.contains("tamis.floats") && wrong.contains("0.sideways"), "{wrong}");
+}
+
+#[test]
+fn a_head_goes_on_with_the_tokens_it_is_told_to() {
+    let bundle = find_bundle("rgb").unwrap();
+    let onnx = head(&[]);
+    let quality = Quality::new(75).unwrap();
+    let latent = plain::encode(&bundle, &picture(192, 192, 5), 48, quality).unwrap();
+    let run = |tokens: Tokens, int8: bool| {
+        let options = HeadOptions { int8, tokens };
+        let mut head = Head::from_onnx_with("head", &onnx, &options).unwrap();
+        (head.engine().to_string(), head.run(&bundle, &latent).unwrap())
+    };
+    let (_, all) = run(Tokens::All, false);
+    assert!(all.patches.is_empty());
+    let (_, same) = run(Tokens::Share(Policy::Wpr, 1.0), false);
+    assert_eq!(same.top, all.top);
+    let patches = same.patches.len();
+    for policy in POLICIES.iter().map(|p| p.parse().unwrap()) {
+        for int8 in [false, true] {
+            let (engine, fewer) = run(Tokens::Share(policy, 0.5), int8);
+            assert!(engine.contains(&format!("tokens by {policy} 1:0.5")), "{engine}");
+            let expected = patches.div_ceil(2);
+            let adaptive = policy == Policy::Adaptive && fewer.patches.len() < patches;
+            assert!(fewer.patches.len() == expected || adaptive, "{policy}: {:?}", fewer.patches);
+            assert_ne!(fewer.top, all.top, "{policy}");
+        }
+    }
+    let tokens = Tokens::By("wpr 0:0.5 7:0.4".parse().unwrap());
+    let refused = |name, onnx: &[u8]| {
+        let options = HeadOptions { int8: false, tokens: tokens.clone() };
+        Head::from_onnx_with(name, onnx, &options).unwrap_err().to_string()
+    };
+    assert!(refused("head", &onnx).contains("block 7"));
+    let waste = tamis::runtime::head_file("waste").unwrap().1;
+    assert!(refused("waste", &waste).contains("leaves out no tokens"));
+}
+
+#[test]
+fn tune_spares_its_head_and_names_what_it_cannot_use() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("calib")).unwrap();
+    for (name, side) in [("a.png", 192), ("b.png", 200)] {
+        let png = tamis::pipeline::media::encode_png(&picture(side, side, 4)).unwrap();
+        std::fs::write(folder.path().join("calib").join(name), png).unwrap();
+    }
+    let onnx = head(&[("tamis.grid", "exact 24x24")]);
+    std::fs::write(folder.path().join("vit.onnx"), &onnx).unwrap();
+    let tune = |output: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tamis"));
+        command.args(["tune", "vit.onnx", "--calib", "calib", "-o", output]);
+        let output = command.current_dir(folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (output, why) in
+        [("./vit.onnx", "is the head itself"), ("-", "an .onnx file"), ("calib", ".onnx")]
+    {
+        let (code, said) = tune(output);
+        assert!(code == Some(2) && said.contains(why), "{output}: {code:?} {said}");
+        assert_eq!(std::fs::read(folder.path().join("vit.onnx")).unwrap(), onnx);
+    }
+    let (code, said) = tune("tuned.onnx");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("b.png") && said.contains("192x192 pixels only"), "{said}");
+    assert!(said.contains("1 to tune on are few"), "{said}");
+    assert!(folder.path().join("tuned.onnx").exists());
 }
 
 #[test]
@@ -245,7 +315,7 @@ fn infer_says_what_runs_a_head() {
     };
     assert_eq!(infer("vit.onnx", &[]), "");
     let said = infer("vit.onnx", &["-v", "--int8"]);
-    assert!(said.contains("2 blocks of width 12") && said.contains("8 of 8 layers"), "{said}");
+    assert!(said.contains("2 blocks of 12") && said.contains("8 of 8 layers"), "{said}");
     assert!(infer("waste", &["-v"]).contains("plain tract"));
     assert!(infer("waste", &["--int8"]).contains("--int8 changes nothing"));
 }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::lab::order::By;
 use crate::pipeline::media::FPS;
+use crate::runtime::Policy;
 
 /// A fine sieve for camera and microphone streams: pictures and sounds become small,
 /// importance-ordered latents that may be cut anywhere, and models run on the latents.
@@ -291,6 +292,12 @@ pub struct Infer {
     /// Run the layers of a transformer in whole numbers of 8 bits
     #[arg(long)]
     pub int8: bool,
+    /// Go on with a share of a transformer's tokens only: above 0, to 1
+    #[arg(long, value_name = "SHARE", value_parser = some)]
+    pub keep: Option<f32>,
+    /// How those tokens are chosen: merge, wpr, flow, transition, adaptive, bits, random, random1, ...
+    #[arg(long, default_value = "merge", requires = "keep")]
+    pub policy: Policy,
     /// Say what runs the head, and why if its transformer is not recognised
     #[arg(short, long)]
     pub verbose: bool,
@@ -308,10 +315,10 @@ pub struct Infer {
 pub struct Tune {
     /// Head: the path of an ONNX file with a transformer
     pub head: String,
-    /// Pictures, sounds or .tamis files to try it on; folders, patterns
+    /// Pictures, sounds or .tamis files to try it on, a hundred or more; folders, patterns
     #[arg(long, required = true, num_args = 1..)]
     pub calib: Vec<PathBuf>,
-    /// The head with its choice
+    /// The head with its choice, for `infer --int8`: another .onnx file
     #[arg(short, long)]
     pub output: PathBuf,
     /// Mean cosine of the logits to those of floats that must be kept
@@ -511,6 +518,14 @@ fn positive(typed: &str) -> Result<f64, String> {
     match typed.parse::<f64>() {
         Ok(x) if x > 0.0 && x <= 1e9 => Ok(x),
         _ => Err("needed a number above 0".into()),
+    }
+}
+
+/// A share that is something.
+fn some(typed: &str) -> Result<f32, String> {
+    match typed.parse::<f32>() {
+        Ok(s) if s > 0.0 && s <= 1.0 => Ok(s),
+        _ => Err("needed is a share above 0, to 1".into()),
     }
 }
 

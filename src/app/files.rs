@@ -125,7 +125,7 @@ pub fn spare_folder_of(found: &[Found], folder: &Path) -> Result<()> {
 }
 
 /// Whether two paths lead to one file, by whatever links.
-fn is_same(a: &Path, b: &Path) -> bool {
+pub fn is_same(a: &Path, b: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

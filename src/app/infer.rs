@@ -16,7 +16,7 @@ use crate::pipeline::sinks::prediction_json;
 use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Infer, Unpack};
 use crate::pipeline::{Gone, Item, Pipeline, Report, Stage};
-use crate::runtime::{Engine, Head, HeadCard, find_codec, find_head, find_head_int8};
+use crate::runtime::{Engine, Head, HeadCard, HeadOptions, Tokens, find_codec, find_head_with};
 
 /// Items classified at once when they are waiting.
 const BATCH: usize = 8;
@@ -28,12 +28,17 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
     }
     let reading = files::reading(&typed.input)?;
-    let find = || if typed.int8 { find_head_int8(&typed.head) } else { find_head(&typed.head) };
+    let tokens = match typed.keep {
+        Some(keep) => Tokens::Share(typed.policy, keep),
+        None => Tokens::All,
+    };
+    let options = HeadOptions { int8: typed.int8, tokens };
+    let find = || find_head_with(&typed.head, &options);
     let first = find().map_err(|e| Error::config("--head", e))?;
     let (card, engine) = (first.card().clone(), first.engine().clone());
     let mut head = Some(first);
     match &engine {
-        Engine::Plain { .. } if typed.int8 => {
+        Engine::Plain { .. } | Engine::Transformer { int8: 0, .. } if typed.int8 => {
             super::say(format!("--int8 changes nothing: {} {engine}", card.name));
         }
         _ if typed.verbose => super::say(format!("{}: {engine}", card.name)),

@@ -1,12 +1,13 @@
 //! `tamis tune`: which layers of a head may run in int8, written into its metadata.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
 use super::args::Tune as Typed;
+use super::files::is_same;
 use super::{Outcome, files, outcome, print_line, say, stop_flag, tell};
 use crate::bitstream::Limits;
 use crate::codec::{Bundle, Latent, Quality};
@@ -16,21 +17,38 @@ use crate::pipeline::sinks::write_whole;
 use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Unpack};
 use crate::pipeline::{Pipeline, Stage};
-use crate::runtime::{FloatLayers, Head, LAYERS, find_codec, head_file, with_property};
+use crate::runtime::{FloatLayers, Head, HeadCard, LAYERS, find_codec, head_file, with_property};
 
 /// Latents that are looked at, at most.
 const LATENTS: usize = 512;
+/// Latents with fewer of which it is said that they are few.
+const FEW: usize = 50;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
-    let (path, onnx) = head_file(&typed.head).map_err(|e| Error::config("HEAD", e))?;
+    let ending = typed.output.extension().map(|e| e.to_ascii_lowercase());
+    if ending.is_none_or(|e| e != "onnx") || typed.output.is_dir() {
+        let reason = format!("{}: needed is the name of an .onnx file", typed.output.display());
+        return Err(Error::config("--output", reason).into());
+    }
+    let (path, onnx) = head_file(&typed.head).map_err(|e| Error::config("--head", e))?;
+    if is_same(Path::new(&path), &typed.output) {
+        let reason = format!("{}: is the head itself; name another file", typed.output.display());
+        return Err(Error::config("--output", reason).into());
+    }
     let card = Head::from_onnx(&path, &onnx)?.card().clone();
     let bundle = Arc::new(find_codec(card.codec, &card.bundle)?);
-    let (latents, outcome) = latents(typed, &bundle)?;
+    let (latents, outcome) = latents(typed, &card, &bundle)?;
+    if latents.len() < FEW {
+        let share = 100.0 / latents.len() as f64;
+        say(format_args!("{} to tune on are few: one answer is {share:.0} %", latents.len()));
+    }
+    let stop = stop_flag();
     let bar = files::progress(0, "tuning");
     let goal = Goal { cosine: typed.cosine, agreement: typed.agreement / 100.0 };
     let choice = tune(&path, &onnx, &bundle, &latents, goal, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
+        !stop.load(Ordering::Relaxed)
     })?;
     bar.finish_and_clear();
     let floats = FloatLayers(choice.floats()).to_string();
@@ -48,7 +66,11 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
 }
 
 /// Latents of the files to calibrate with.
-fn latents(typed: &Typed, bundle: &Arc<Bundle>) -> anyhow::Result<(Vec<Latent>, Outcome)> {
+fn latents(
+    typed: &Typed,
+    card: &HeadCard,
+    bundle: &Arc<Bundle>,
+) -> anyhow::Result<(Vec<Latent>, Outcome)> {
     let found = find_files(&typed.calib)?;
     files::spare_inputs(&found, &typed.output)?;
     let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
@@ -67,15 +89,25 @@ fn latents(typed: &Typed, bundle: &Arc<Bundle>) -> anyhow::Result<(Vec<Latent>, 
         let line = Pipeline::new(Box::new(source), vec![stage], Vec::new(), 1)?;
         let report = line.run(stop, |_, item| {
             tell(item);
-            if let Some(latent) = item.latent.as_ref().filter(|l| l.cells() > 0)
-                && kept.len() < LATENTS
-            {
-                kept.push(latent.clone());
+            let latent = item.latent.as_ref().filter(|l| l.cells() > 0);
+            match latent.map(|latent| (latent, card.shape(bundle, latent))) {
+                Some((latent, Ok(_))) if kept.len() < LATENTS => kept.push(latent.clone()),
+                Some((_, Err(why))) => {
+                    say(format_args!("{}: not tuned on: {why}", item.name));
+                    result = Outcome::WithLosses;
+                }
+                _ => {}
             }
         })?;
         if outcome(&report) == Outcome::WithLosses {
             result = Outcome::WithLosses;
         }
+    }
+    if kept.is_empty() {
+        let typed: Vec<String> = typed.calib.iter().map(|p| p.display().to_string()).collect();
+        return Err(
+            Error::input(typed.join(" "), "holds nothing that the head can be tried on").into()
+        );
     }
     Ok((kept, result))
 }
@@ -110,7 +142,7 @@ fn table(typed: &Typed, choice: &Choice, count: usize) -> Result<()> {
     let words =
         |g: &Goal| format!("cosine {:.5}, same label {:.1} %", g.cosine, 100.0 * g.agreement);
     print_line(format!("all in int8: {} (n = {count})", words(&choice.all_int8)))?;
-    let floats = choice.floats().len();
-    print_line(format!("{floats} of {} in floats: {}", choice.layers.len(), words(&choice.kept)))?;
+    let (all, floats) = (choice.layers.len(), choice.floats().len());
+    print_line(format!("{} of {all} layers in int8: {}", all - floats, words(&choice.kept)))?;
     print_line(format!("written to {}", typed.output.display()))
 }

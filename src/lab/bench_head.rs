@@ -50,7 +50,8 @@ pub fn bench_head(
     let mut all: Vec<(Model, HeadRow, Vec<f64>)> = Vec::new();
     let mut truth = Vec::new();
     for (what, simd, precision) in ways {
-        let mut model = Model::from_onnx(name, onnx, &Options { precision, simd })?;
+        let mut model =
+            Model::from_onnx(name, onnx, &Options { precision, simd, ..Options::default() })?;
         // Once for its plan.
         let found = model.run(&shape, &values)?;
         if simd.is_none() {

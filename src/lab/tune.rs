@@ -3,7 +3,7 @@
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 use crate::runtime::{
-    Head, LAYERS, Precision, Transformer, block_similarities, cosine, encoder_of,
+    Head, LAYERS, Options, Precision, Transformer, block_similarities, cosine, encoder_of,
 };
 
 /// Latents that each layer is tried on alone, at most.
@@ -65,28 +65,34 @@ impl Choice {
 ///
 /// # Errors
 /// `Bundle` if no transformer is recognised in the head, or it does not run on the latents; `Input` if
-/// there are no latents.
+/// there are no latents, or `progress`, which is told how far it is, says no.
 pub fn tune(
     name: &str,
     onnx: &[u8],
     bundle: &Bundle,
     latents: &[Latent],
     goal: Goal,
-    mut progress: impl FnMut(usize, usize),
+    mut progress: impl FnMut(usize, usize) -> bool,
 ) -> Result<Choice> {
+    let mut progress = |done, all| match progress(done, all) {
+        true => Ok(()),
+        false => Err(Error::input(name, "stopped before anything was chosen; nothing is written")),
+    };
     if latents.is_empty() {
         return Err(Error::input(name, "there are no latents to tune on"));
     }
     let encoder = encoder_of(name, onnx)?;
-    let head =
-        |floats: Vec<(usize, usize)>| Head::from_onnx_as(name, onnx, Precision::Int8 { floats });
+    let head = |floats: Vec<(usize, usize)>| {
+        let options = Options { precision: Precision::Int8 { floats }, ..Options::default() };
+        Head::from_onnx_as(name, onnx, &options)
+    };
     let all: Vec<(usize, usize)> = (0..encoder.blocks.len())
         .flat_map(|block| (0..LAYERS.len()).map(move |layer| (block, layer)))
         .collect();
     let steps = all.len() + 2;
-    progress(0, steps);
+    progress(0, steps)?;
     let truth = answers(&mut head(all.clone())?, bundle, latents)?;
-    progress(1, steps);
+    progress(1, steps)?;
     let few = &latents[..latents.len().min(TRIED)];
     let lims = block_similarities(&encoder, &head(Vec::new())?, bundle, few)?;
     let mut layers = Vec::new();
@@ -97,7 +103,7 @@ pub fn tune(
         let zd = zd(&encoder, block, layer);
         let lim = lims.as_ref().map(|l| -l[block]);
         layers.push(Layer { block, layer, zd, lim, error, float: false });
-        progress(i + 2, steps);
+        progress(i + 2, steps)?;
     }
     order(&mut layers);
     let mut all_int8 = None;
@@ -107,9 +113,12 @@ pub fn tune(
         let before = *all_int8.get_or_insert(kept);
         let met = kept.cosine >= goal.cosine && kept.agreement >= goal.agreement;
         match layers.iter_mut().find(|l| !l.float) {
-            Some(next) if !met => next.float = true,
+            Some(next) if !met => {
+                next.float = true;
+                progress(steps - 1, steps)?;
+            }
             _ => {
-                progress(steps, steps);
+                progress(steps, steps)?;
                 return Ok(Choice { layers, kept, all_int8: before });
             }
         }

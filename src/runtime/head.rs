@@ -2,7 +2,7 @@
 
 use super::head_card::{HeadCard, Prediction};
 use super::model::{File, Model, Options};
-use super::precision::{Engine, Precision};
+use super::precision::{Engine, HeadOptions, Precision};
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 
@@ -20,34 +20,37 @@ impl Head {
     /// # Errors
     /// `Bundle` if the model is damaged, uses operators that are not known, or lacks metadata.
     pub fn from_onnx(name: &str, onnx: &[u8]) -> Result<Self> {
-        Self::from_onnx_as(name, onnx, Precision::Float)
+        Self::from_onnx_with(name, onnx, &HeadOptions::default())
     }
 
-    /// The same, its layers in whole numbers of 8 bits but for those that its metadata keeps. A head
-    /// without a transformer that is recognised stays as it is: see [`Self::engine`].
+    /// The same, to be run in a way of one's own: [`Self::engine`] says what became of it.
     ///
     /// # Errors
-    /// As [`Self::from_onnx`].
-    pub fn from_onnx_int8(name: &str, onnx: &[u8]) -> Result<Self> {
-        Self::read(name, onnx, |card| Precision::Int8 { floats: card.floats.clone() })
+    /// As [`Self::from_onnx`], and `Bundle` if tokens are to be left out of a head without a transformer
+    /// that is recognised.
+    pub fn from_onnx_with(name: &str, onnx: &[u8], options: &HeadOptions) -> Result<Self> {
+        Self::read(name, onnx, |card| Options {
+            precision: match options.int8 {
+                true => Precision::Int8 { floats: card.floats.clone() },
+                false => Precision::Float,
+            },
+            tokens: options.tokens.clone(),
+            ..Options::default()
+        })
     }
 
     /// The same with a choice of its own, whatever its metadata keeps.
     ///
     /// # Errors
-    /// As [`Self::from_onnx`].
-    pub fn from_onnx_as(name: &str, onnx: &[u8], precision: Precision) -> Result<Self> {
-        Self::read(name, onnx, |_| precision)
+    /// As [`Self::from_onnx_with`].
+    pub fn from_onnx_as(name: &str, onnx: &[u8], options: &Options) -> Result<Self> {
+        Self::read(name, onnx, |_| options.clone())
     }
 
-    fn read(
-        name: &str,
-        onnx: &[u8],
-        precision: impl FnOnce(&HeadCard) -> Precision,
-    ) -> Result<Self> {
+    fn read(name: &str, onnx: &[u8], options: impl FnOnce(&HeadCard) -> Options) -> Result<Self> {
         let file = File::read(name, onnx)?;
         let card = HeadCard::from_properties(name, &file.properties())?;
-        let options = Options { precision: precision(&card), ..Options::default() };
+        let options = options(&card);
         let shapes = card.usual_shapes();
         Ok(Self { card, model: file.prepare(&shapes, true, &options)? })
     }
@@ -77,7 +80,9 @@ impl Head {
     pub fn run(&mut self, bundle: &Bundle, latent: &Latent) -> Result<Prediction> {
         let start = std::time::Instant::now();
         let logits = self.logits(bundle, latent)?;
-        self.card.prediction(&logits, latent.cells(), start.elapsed())
+        let mut prediction = self.card.prediction(&logits, latent.cells(), start.elapsed())?;
+        prediction.patches = self.model.left();
+        Ok(prediction)
     }
 
     /// What the model itself gives for one latent.

@@ -1,7 +1,7 @@
 //! The names of `head.rs` when the feature `onnx` is off: every use says which feature to turn on.
 
 use super::head_card::{HeadCard, Prediction};
-use super::precision::Engine;
+use super::precision::{Engine, HeadOptions};
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ impl Head {
     ///
     /// # Errors
     /// `Bundle`.
-    pub fn from_onnx_int8(name: &str, _onnx: &[u8]) -> Result<Self> {
+    pub fn from_onnx_with(name: &str, _onnx: &[u8], _options: &HeadOptions) -> Result<Self> {
         Err(absent(name))
     }
 

@@ -42,6 +42,8 @@ pub struct Prediction {
     pub top: Vec<(String, f32)>,
     /// Cells the model looked at.
     pub tokens: usize,
+    /// The patches that a transformer went on with to its end, row by row; empty if it went on with all.
+    pub patches: Vec<usize>,
     /// Time taken.
     pub elapsed: Duration,
 }
@@ -167,11 +169,16 @@ impl HeadCard {
         if let Some(grid) = &self.grid
             && *grid != latent.grid
         {
-            let size: Vec<usize> = grid.iter().map(|g| g * bundle.cell()).collect();
-            let reason = format!(
-                "takes a grid of {grid:?} cells only, this is {:?}; resize to {size:?} first",
-                latent.grid
-            );
+            // Width first, as everywhere that sizes are typed.
+            let words = |grid: &[usize]| {
+                let sides =
+                    grid.iter().rev().filter(|&&side| bundle.kind == Kind::Image || side > 1);
+                let sides: Vec<String> = sides.map(|g| (g * bundle.cell()).to_string()).collect();
+                sides.join("x")
+            };
+            let what = if bundle.kind == Kind::Image { "pixels" } else { "samples" };
+            let (one, this) = (words(grid), words(&latent.grid));
+            let reason = format!("takes {one} {what} only, this has {this}; make it {one} first");
             return Err(Error::bundle(&self.name, reason));
         }
         Ok(shape)
@@ -225,7 +232,7 @@ impl HeadCard {
         let mut top: Vec<(String, f32)> =
             self.labels.iter().cloned().zip(powers.iter().map(|p| p / sum)).collect();
         top.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Ok(Prediction { top, tokens, elapsed })
+        Ok(Prediction { top, tokens, patches: Vec::new(), elapsed })
     }
 }
 

@@ -30,6 +30,7 @@ mod precision;
 mod property;
 #[cfg(feature = "onnx")]
 mod recognise;
+mod schedule;
 mod tiles;
 #[cfg(feature = "onnx")]
 mod transformer;
@@ -44,14 +45,15 @@ pub use model::{Model, Options};
 #[cfg(feature = "onnx")]
 pub(crate) use model::{block_similarities, encoder_of};
 pub use models::{
-    decoder_file, decoders_of, find_bundle, find_codec, find_decoder, find_head, find_head_int8,
+    decoder_file, decoders_of, find_bundle, find_codec, find_decoder, find_head, find_head_with,
     head_file, shipped_bundles, shipped_heads,
 };
 pub use neural::Neural;
 pub use neural_card::{DecoderCard, DecoderSize, Role};
 pub use numbers::cosine;
 pub(crate) use numbers::noise;
-pub use precision::{Engine, FloatLayers, LAYERS, Precision};
+pub use precision::{Engine, FloatLayers, HeadOptions, LAYERS, Precision};
 pub use property::with_property;
+pub use schedule::{POLICIES, Policy, Schedule, Tokens};
 #[cfg(feature = "onnx")]
 pub(crate) use transformer::Transformer;

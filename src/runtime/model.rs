@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{ModelProto, type_proto};
@@ -12,7 +12,8 @@ use super::cpu::Simd;
 use super::head_card::HeadCard;
 use super::numbers::cosine;
 use super::precision::{Engine, LAYERS, Precision};
-use super::recognise::{Recognised, recognise};
+use super::recognise::{Recognised, Thin, recognise};
+use super::schedule::Tokens;
 use super::transformer::{Block, Cells, Transformer, prepare};
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
@@ -33,6 +34,8 @@ pub struct Model {
     latent: bool,
     /// By shape, and whether the input is whole numbers.
     plans: HashMap<(Vec<usize>, bool), Plan>,
+    /// Leaves out tokens, and says which were left.
+    thin: Option<Arc<Thin>>,
 }
 
 impl std::fmt::Debug for Model {
@@ -48,11 +51,13 @@ pub struct Options {
     pub precision: Precision,
     /// Instructions it is compiled for; `None` leaves everything to tract.
     pub simd: Option<Simd>,
+    /// The tokens that a transformer goes on with.
+    pub tokens: Tokens,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { precision: Precision::Float, simd: Some(Simd::best()) }
+        Self { precision: Precision::Float, simd: Some(Simd::best()), tokens: Tokens::All }
     }
 }
 
@@ -125,7 +130,8 @@ impl File {
         let why = match options.simd.map(|simd| (simd, self.recognise(shapes))) {
             Some((simd, Ok(found))) => {
                 self.check_floats(&found, &options.precision)?;
-                match self.replaced(&found, simd, shapes, latent, &options.precision) {
+                let thin = self.thin(&found, &options.tokens)?;
+                match self.replaced(&found, simd, shapes, latent, &options.precision, thin) {
                     Ok(model) => return Ok(model),
                     Err(why) => why.to_string(),
                 }
@@ -133,10 +139,26 @@ impl File {
             Some((_, Err(why))) => why,
             None => "it was asked for".into(),
         };
+        if options.tokens != Tokens::All {
+            let reason = format!("leaves out no tokens, since it runs in plain tract: {why}");
+            return Err(Error::bundle(&self.name, reason));
+        }
         let parse = || tract_onnx::onnx().model_for_proto_model(&self.proto);
         let model = guarded(&self.name, parse)?;
         let (engine, plans) = (Engine::Plain { why }, HashMap::new());
-        Ok(Model { name: self.name, model, engine, latent: false, plans })
+        Ok(Model { name: self.name, model, engine, latent: false, plans, thin: None })
+    }
+
+    /// What leaves out tokens of a transformer, if something is to.
+    fn thin(&self, found: &Recognised, tokens: &Tokens) -> Result<Option<Arc<Thin>>> {
+        let blocks = found.encoder.blocks.len();
+        let schedule = tokens.schedule(blocks).map_err(|why| Error::bundle(&self.name, why))?;
+        let Some(schedule) = schedule else { return Ok(None) };
+        if let Some(why) = &found.no_embed {
+            let reason = format!("leaves out no tokens, since tract makes them: {why}");
+            return Err(Error::bundle(&self.name, reason));
+        }
+        Ok(Some(Arc::new(Thin { schedule, blocks, left: Mutex::default() })))
     }
 
     /// Refuses to keep layers that are not there.
@@ -160,6 +182,7 @@ impl File {
         shapes: &[Vec<usize>],
         latent: bool,
         precision: &Precision,
+        thin: Option<Arc<Thin>>,
     ) -> Result<Model> {
         let encoder = &found.encoder;
         let blocks = encoder.blocks.len();
@@ -170,15 +193,16 @@ impl File {
             width: encoder.width,
             heads: encoder.heads,
             int8: layers.filter(|&(block, layer)| small(block, layer)).count(),
+            schedule: thin.as_ref().map(|t| t.schedule.clone()),
             no_embed: found.no_embed.clone(),
             simd,
         };
         let prepared = Arc::from(prepare(encoder, simd, small));
         let framework = tract_onnx::onnx();
-        let replace = || found.replace(&framework, &self.proto, prepared, latent);
+        let replace = || found.replace(&framework, &self.proto, prepared, latent, thin.clone());
         let (model, latent) = guarded(&self.name, replace)?;
         let (name, plans) = (self.name.clone(), HashMap::new());
-        let mut model = Model { name, model, engine, latent, plans };
+        let mut model = Model { name, model, engine, latent, plans, thin };
         guarded(&self.name, || model.plan(&shapes[0], latent))?;
         Ok(model)
     }
@@ -206,6 +230,13 @@ impl Model {
     /// What runs it.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The patches that the last run went on with to its end; empty if tokens are not left out.
+    pub(super) fn left(&self) -> Vec<usize> {
+        self.thin.as_ref().map_or_else(Vec::new, |thin| {
+            std::mem::take(&mut *thin.left.lock().unwrap_or_else(PoisonError::into_inner))
+        })
     }
 
     /// Whether it reads latents as they are.

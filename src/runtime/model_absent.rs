@@ -2,6 +2,7 @@
 
 use super::cpu::Simd;
 use super::precision::{Engine, Precision};
+use super::schedule::Tokens;
 use crate::error::{Error, Result};
 
 /// A model, which this build cannot run.
@@ -15,6 +16,8 @@ pub struct Options {
     pub precision: Precision,
     /// Instructions it is compiled for.
     pub simd: Option<Simd>,
+    /// The tokens that a transformer goes on with.
+    pub tokens: Tokens,
 }
 
 fn absent(name: &str) -> Error {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::head::Head;
 use super::neural::Neural;
 use super::neural_card::DecoderSize;
+use super::precision::HeadOptions;
 use crate::codec::{Bundle, CodecId, read_file};
 use crate::error::{Error, Result};
 
@@ -138,17 +139,16 @@ pub fn decoder_file(
 /// # Errors
 /// `Bundle` if there is none or it is damaged.
 pub fn find_head(name: &str) -> Result<Head> {
-    let (path, onnx) = head_file(name)?;
-    Head::from_onnx(&path, &onnx)
+    find_head_with(name, &HeadOptions::default())
 }
 
-/// The same with its layers in whole numbers of 8 bits: see [`Head::from_onnx_int8`].
+/// The same, to be run in a way of one's own.
 ///
 /// # Errors
-/// As [`find_head`].
-pub fn find_head_int8(name: &str) -> Result<Head> {
+/// As [`find_head`], and as [`Head::from_onnx_with`].
+pub fn find_head_with(name: &str, options: &HeadOptions) -> Result<Head> {
     let (path, onnx) = head_file(name)?;
-    Head::from_onnx_int8(&path, &onnx)
+    Head::from_onnx_with(&path, &onnx, options)
 }
 
 /// Where the head of a name or path is, and its ONNX file.
@@ -167,6 +167,8 @@ pub fn head_file(name: &str) -> Result<(String, Cow<'static, [u8]>)> {
     }
     match HEADS.iter().find(|h| h.0 == name) {
         Some((_, onnx)) => Ok((name.into(), (*onnx).into())),
+        None if name.ends_with(".onnx") => Err(Error::bundle(name, "there is no such file")),
+        None if path.is_dir() => Err(Error::bundle(name, "is a folder without head.onnx")),
         None => Err(unknown("head", name, shipped_heads())),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::cpu::Simd;
+use super::schedule::{Schedule, Tokens};
 
 /// The linear layers of a transformer's block, by the names that choices use.
 pub const LAYERS: [&str; 4] = ["qkv", "out", "up", "down"];
@@ -58,6 +59,16 @@ impl fmt::Display for FloatLayers {
     }
 }
 
+/// How a head is to be run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HeadOptions {
+    /// The layers of a transformer in whole numbers of 8 bits, but for those that the head's metadata
+    /// keeps. A head without a transformer that is recognised stays as it is.
+    pub int8: bool,
+    /// The tokens that a transformer goes on with.
+    pub tokens: Tokens,
+}
+
 /// What runs a model.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Engine {
@@ -78,6 +89,8 @@ pub enum Engine {
         heads: usize,
         /// Layers that are quantised.
         int8: usize,
+        /// Which tokens it goes on with, if not with all.
+        schedule: Option<Schedule>,
         /// Why the tokens are made by tract, if they are.
         no_embed: Option<String>,
         /// Instructions asked for.
@@ -90,16 +103,22 @@ impl fmt::Display for Engine {
         match self {
             Self::Absent => write!(f, "is not run: this tamis was built without models"),
             Self::Plain { why } => write!(f, "runs in plain tract: {why}"),
-            Self::Transformer { blocks, width, heads, int8, no_embed, simd } => {
-                write!(f, "{blocks} blocks of width {width} with {heads} heads are one operation")?;
-                write!(f, " ({}", simd.name())?;
+            Self::Transformer { blocks, width, heads, int8, schedule, no_embed, simd } => {
+                write!(
+                    f,
+                    "its transformer ({blocks} blocks of {width}, {heads} attention heads) "
+                )?;
+                write!(f, "runs as one operation ({}", simd.name())?;
                 if *int8 > 0 {
                     write!(f, ", {int8} of {} layers in int8", blocks * LAYERS.len())?;
                 }
+                if let Some(schedule) = schedule {
+                    write!(f, ", tokens by {schedule}")?;
+                }
                 write!(f, ")")?;
                 match no_embed {
-                    None => write!(f, " with the embedding"),
-                    Some(why) => write!(f, "; the embedding runs in plain tract: {why}"),
+                    None => write!(f, ", its embedding too"),
+                    Some(why) => write!(f, "; its embedding runs in plain tract: {why}"),
                 }
             }
         }

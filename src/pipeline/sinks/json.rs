@@ -60,6 +60,7 @@ pub fn prediction_json(item: &Item, prediction: &Prediction, head: &HeadCard) ->
         "score": prediction.top.first().map(|t| t.1),
         "top": top,
         "tokens": prediction.tokens,
+        "patches": (!prediction.patches.is_empty()).then_some(&prediction.patches),
         "ms": prediction.elapsed.as_secs_f64() * 1e3,
         "head": head.name,
         "codec": head.codec.to_string(),

@@ -89,10 +89,10 @@ impl<'g, 'a> Search<'g, 'a> {
         }
         let run = runs.into_iter().max_by_key(Vec::len);
         let Some(run) = run else {
-            return Err("there is no attention in it".into());
+            return Err("it holds no transformer".into());
         };
         let (Some(first), Some(end)) = (run.first(), run.last()) else {
-            return Err("there is no attention in it".into());
+            return Err("it holds no transformer".into());
         };
         let width = first.block.out.outputs();
         let (heads, order, activation) = (first.heads, first.order, first.activation);

@@ -23,6 +23,7 @@ use tract_onnx::tract_hir::internal::expand;
 
 use blocks::Search;
 use graph::Graph;
+pub(super) use op::Thin;
 use op::TransformerOp;
 use probe::Probe;
 
@@ -52,7 +53,7 @@ pub(super) fn recognise(
 ) -> Result<Recognised, String> {
     let graph = proto.graph.as_ref().ok_or("there is no graph")?;
     if !graph.node.iter().any(|n| n.op_type == "Softmax") {
-        return Err("there is no attention in it".into());
+        return Err("it holds no transformer".into());
     }
     // What bodies of loops and conditions read is not seen from outside.
     let body = |n: &&NodeProto| n.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty());
@@ -118,6 +119,7 @@ impl Recognised {
         proto: &ModelProto,
         prepared: Arc<dyn Prepared>,
         latent: bool,
+        thin: Option<Arc<Thin>>,
     ) -> TractResult<(InferenceModel, bool)> {
         let mut graph = proto.graph.clone().unwrap_or_default();
         let embed = self.encoder.embed.as_ref();
@@ -161,6 +163,7 @@ impl Recognised {
             prepared,
             width: self.encoder.width,
             embed: embed.map(|e| (e.before.len() / self.encoder.width, e.patch)),
+            thin,
         });
         Ok((model, latent))
     }

@@ -1,10 +1,11 @@
 //! The operation that stands for a transformer in tract's graph.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::tract_hir::internal::*;
 
-use crate::runtime::transformer::{Cells, Prepared};
+use crate::runtime::schedule::{Policy, Schedule};
+use crate::runtime::transformer::{Cells, Prepared, Thinning};
 
 /// A transformer: of tokens, or of cells of a latent where it makes the tokens too.
 #[derive(Debug, Clone)]
@@ -13,6 +14,17 @@ pub(super) struct TransformerOp {
     pub width: usize,
     /// Tokens before those of patches, and cells of a patch, if tokens are made here.
     pub embed: Option<(usize, [usize; 2])>,
+    /// Leaves out tokens that are made here.
+    pub thin: Option<Arc<Thin>>,
+}
+
+/// Leaves out tokens.
+#[derive(Debug)]
+pub(in crate::runtime) struct Thin {
+    pub schedule: Schedule,
+    pub blocks: usize,
+    /// The patches that the last run was left with.
+    pub left: Mutex<Vec<usize>>,
 }
 
 impl PartialEq for TransformerOp {
@@ -31,6 +43,21 @@ impl TransformerOp {
             [_, _, width] => Ok([one, width]),
             _ => bail!("a transformer of cells reads three or four dimensions"),
         }
+    }
+
+    fn run(&self, tokens: &mut [f32], cells: Cells<'_>, grid: [usize; 2]) {
+        let (Some(thin), Some((classes, patch))) = (&self.thin, self.embed) else {
+            self.prepared.run(tokens, None);
+            return;
+        };
+        let patches = [grid[0] / patch[0], grid[1] / patch[1]];
+        let bits = match thin.schedule.policy {
+            Policy::Bits => cells.bits(grid, patch),
+            _ => Vec::new(),
+        };
+        let mut thinning = Thinning::new(&thin.schedule, thin.blocks, classes, patches, bits);
+        self.prepared.run(tokens, Some(&mut thinning));
+        *thin.left.lock().unwrap_or_else(PoisonError::into_inner) = thinning.places();
     }
 
     fn shape(&self, input: &[TDim]) -> TractResult<TVec<TDim>> {
@@ -83,7 +110,7 @@ impl EvalOp for TransformerOp {
             };
             let tokens = self.prepared.embed(cells, grid);
             let mut tokens = tokens.map_err(|why| format_err!("{why}"))?;
-            self.prepared.run(&mut tokens, None);
+            self.run(&mut tokens, cells, grid);
             all.extend(tokens);
         }
         let shape = [batch, all.len() / self.width / batch.max(1), self.width];

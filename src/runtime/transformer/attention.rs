@@ -15,8 +15,8 @@ pub(super) struct Scratch {
 
 /// `softmax(q k') v` of each head; queries are scaled already.
 ///
-/// Shape: qkv `[n, 3 width]` -> out `[n, width]`, received `[heads, n]`: the mean over queries of what
-/// each token is given, of which a row sums to 1.
+/// Shape: qkv `[n, 3 width]` -> out `[n, width]`, map `[heads, n, n]`: what each query gives to each key,
+/// of which a row sums to 1. The bias, `[n]`, is added to the scores of each key.
 ///
 /// Source: Vaswani et al. 2017, equation 1.
 pub(super) struct Attention<'a> {
@@ -24,7 +24,8 @@ pub(super) struct Attention<'a> {
     pub width: usize,
     pub heads: usize,
     pub out: &'a mut [f32],
-    pub received: Option<&'a mut [f32]>,
+    pub bias: Option<&'a [f32]>,
+    pub map: Option<&'a mut [f32]>,
     pub scratch: &'a mut Scratch,
 }
 
@@ -35,6 +36,7 @@ impl Kernel for Attention<'_> {
         let n = self.out.len() / width;
         let d = width / self.heads;
         assert!(self.qkv.len() == 3 * self.out.len() && width == d * self.heads, "attention");
+        assert!(self.bias.is_none_or(|b| b.len() == n), "attention");
         let panel = L::PANEL * L::N;
         let keys = n.next_multiple_of(panel);
         let deep = d.next_multiple_of(panel);
@@ -86,13 +88,14 @@ impl Kernel for Attention<'_> {
                 let mut inverse = [0.0; ROWS];
                 for r in 0..m {
                     let scores = &mut s.scores[r * keys..][..padded];
+                    if let Some(bias) = self.bias {
+                        scores.iter_mut().zip(bias).for_each(|(s, b)| *s += b);
+                    }
                     scores[n..].fill(f32::NEG_INFINITY);
                     inverse[r] = 1.0 / softmax::<L>(scores);
-                    if let Some(received) = &mut self.received {
-                        let share = inverse[r] / n as f32;
-                        for (to, x) in received[head * n..][..n].iter_mut().zip(&*scores) {
-                            *to += x * share;
-                        }
+                    if let Some(map) = &mut self.map {
+                        let to = &mut map[(head * n + row + r) * n..][..n];
+                        to.iter_mut().zip(&*scores).for_each(|(to, x)| *to = x * inverse[r]);
                     }
                 }
                 for first in (0..d).step_by(panel) {

@@ -28,6 +28,28 @@ pub(crate) enum Cells<'a> {
     Latent(&'a [i16], &'a [f32]),
 }
 
+impl Cells<'_> {
+    /// About how many bits the numbers of each patch take: one for its sign and size, more for larger ones.
+    pub fn bits(self, [height, width]: [usize; 2], [high, wide]: [usize; 2]) -> Vec<f32> {
+        let (rows, columns) = (height / high, width / wide);
+        let mut bits = vec![0.0; rows * columns];
+        let mut add = |i: usize, size: f32| {
+            let (row, column) = (i / width % height / high, i % width / wide);
+            if row < rows && column < columns {
+                bits[row * columns + column] += (1.0 + size).log2();
+            }
+        };
+        match self {
+            Self::Floats(values) => values.iter().enumerate().for_each(|(i, x)| add(i, x.abs())),
+            Self::Latent(values, _) => {
+                let sizes = values.iter().enumerate();
+                sizes.for_each(|(i, &x)| add(i, f32::from(x.unsigned_abs())));
+            }
+        }
+        bits
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct CompiledEmbed<L: Isa> {
     patch: [usize; 2],

@@ -9,6 +9,7 @@ use super::embed::{Cells, CompiledEmbed, Embed};
 use super::linear::{Linear, Matrix, Rows, SmallRows, Then};
 use super::math::Activation;
 use super::rows::{self, Norm};
+use super::thin::{Seen, Thinning};
 
 /// An encoder as a model holds it.
 ///
@@ -66,8 +67,8 @@ impl Block {
 
 /// An encoder prepared for this machine. It may be shared by threads.
 pub(crate) trait Prepared: Send + Sync + std::fmt::Debug {
-    /// Shape: tokens `[n, width]`, in place; received as [`Attention`] gives it, of every block.
-    fn run(&self, tokens: &mut [f32], received: Option<&mut Vec<Vec<f32>>>);
+    /// Shape: tokens `[n, width]`, in place. What is left out on the way stands at its place in the end.
+    fn run(&self, tokens: &mut [f32], thinning: Option<&mut Thinning<'_>>);
 
     /// Tokens of a grid of cells.
     ///
@@ -111,6 +112,7 @@ struct Scratch<L: Isa> {
     attended: Buffer<f32>,
     small: SmallRows<L::Small>,
     attention: attention::Scratch,
+    map: Vec<f32>,
 }
 
 impl<L: Isa> Default for Scratch<L> {
@@ -121,6 +123,7 @@ impl<L: Isa> Default for Scratch<L> {
             attended: Buffer::default(),
             small: SmallRows::default(),
             attention: attention::Scratch::default(),
+            map: Vec::new(),
         }
     }
 }
@@ -173,14 +176,17 @@ fn layer<L: Isa>(
 }
 
 impl<L: Isa> CompiledBlock<L> {
+    /// How many tokens are left.
     fn run(
         &self,
         of: &Compiled<L>,
+        block: usize,
         tokens: &mut [f32],
-        received: Option<&mut [f32]>,
+        mut thinning: Option<&mut Thinning<'_>>,
         s: &mut Scratch<L>,
-    ) {
+    ) -> usize {
         let width = of.width;
+        let turns = thinning.as_deref().is_some_and(|t| t.wants_turns(block));
         let pre = of.order == Order::Pre;
         let n = tokens.len() / width;
         s.normal.fit(tokens.len());
@@ -191,15 +197,32 @@ impl<L: Isa> CompiledBlock<L> {
         }
         let x = if pre { &s.normal[..] } else { &*tokens };
         layer(&self.qkv, x, width, &mut s.small, &mut s.wide, Then::Store);
+        let map = thinning.as_deref().is_some_and(|t| t.wants_map(block));
+        s.map.resize(if map { of.heads * n * n } else { 0 }, 0.0);
+        let bias = thinning.as_deref().and_then(|t| t.key_bias(n));
         L::call(Attention {
             qkv: &s.wide,
             width,
             heads: of.heads,
             out: &mut s.attended,
-            received,
+            bias: bias.as_deref(),
+            map: map.then_some(&mut s.map[..]),
             scratch: &mut s.attention,
         });
+        let before = turns.then(|| (x.to_vec(), tokens.to_vec()));
         layer(&self.out, &s.attended, width, &mut s.small, tokens, Then::Add);
+        let n = match thinning.as_deref_mut() {
+            None => n,
+            Some(thinning) => {
+                if let Some((x, before)) = before {
+                    thinning.turn(&x, &difference(tokens, &before), width);
+                }
+                let (map, qkv) = (&s.map[..], &s.wide[..]);
+                thinning.step(Seen { block, width, heads: of.heads, map, qkv }, tokens)
+            }
+        };
+        let tokens = &mut tokens[..n * width];
+        s.normal.fit(tokens.len());
         if pre {
             self.norm2.run::<L>(tokens, &mut s.normal);
         } else {
@@ -213,15 +236,24 @@ impl<L: Isa> CompiledBlock<L> {
             false => Then::Activate(of.activation),
         };
         layer(&self.up, x, width, &mut s.small, &mut s.wide, activate);
+        let before = turns.then(|| (x.to_vec(), tokens.to_vec()));
         layer(&self.down, &s.wide, hidden, &mut s.small, tokens, Then::Add);
+        if let (Some((x, before)), Some(thinning)) = (before, thinning) {
+            thinning.turn(&x, &difference(tokens, &before), width);
+        }
         if !pre {
             self.norm2.run_in_place::<L>(tokens);
         }
+        n
     }
 }
 
+fn difference(a: &[f32], b: &[f32]) -> Vec<f32> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
 impl<L: Isa> Prepared for Compiled<L> {
-    fn run(&self, tokens: &mut [f32], mut received: Option<&mut Vec<Vec<f32>>>) {
+    fn run(&self, tokens: &mut [f32], mut thinning: Option<&mut Thinning<'_>>) {
         let n = tokens.len() / self.width;
         assert!(tokens.len() == n * self.width, "tokens of an encoder");
         if n == 0 {
@@ -230,15 +262,16 @@ impl<L: Isa> Prepared for Compiled<L> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = idle.pop().unwrap_or_default();
         drop(idle);
-        for block in &self.blocks {
-            let mut scores = received.is_some().then(|| vec![0.0; self.heads * n]);
-            block.run(self, tokens, scores.as_deref_mut(), &mut scratch);
-            if let (Some(all), Some(scores)) = (&mut received, scores) {
-                all.push(scores);
-            }
+        let mut left = thinning.as_deref_mut().map_or(n, |t| t.begin(tokens, self.width));
+        for (at, block) in self.blocks.iter().enumerate() {
+            let tokens = &mut tokens[..left * self.width];
+            left = block.run(self, at, tokens, thinning.as_deref_mut(), &mut scratch);
         }
         if let Some(norm) = &self.last {
-            norm.run_in_place::<L>(tokens);
+            norm.run_in_place::<L>(&mut tokens[..left * self.width]);
+        }
+        if let Some(thinning) = thinning.filter(|_| left < n) {
+            thinning.finish(tokens, left, self.width);
         }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }

@@ -21,8 +21,10 @@ mod linear;
 mod math;
 #[allow(unsafe_code, clippy::needless_range_loop)]
 mod rows;
+mod score;
 #[cfg(test)]
 mod tests;
+mod thin;
 #[allow(unsafe_code, clippy::needless_range_loop)]
 mod tile;
 
@@ -33,6 +35,7 @@ pub use encoder::{Block, Order, Transformer};
 pub use linear::Matrix;
 pub use math::Activation;
 pub use rows::Norm;
+pub(crate) use thin::Thinning;
 
 use attention::Attention;
 use dispatch::{Isa, Kernel};
@@ -95,7 +98,8 @@ pub(crate) fn attend(qkv: &[f32], width: usize, heads: usize, scale: f32) -> Vec
     }
     let mut out = vec![0.0; qkv.len() / 3];
     let (qkv, scratch) = (&qkv[..], &mut attention::Scratch::default());
-    Portable::call(Attention { qkv, width, heads, out: &mut out, received: None, scratch });
+    let out_of = &mut out;
+    Portable::call(Attention { qkv, width, heads, out: out_of, bias: None, map: None, scratch });
     out
 }
 
