@@ -253,11 +253,16 @@ fn a_head_goes_on_with_the_tokens_it_is_told_to() {
     for policy in POLICIES.iter().map(|p| p.parse().unwrap()) {
         for int8 in [false, true] {
             let (engine, fewer) = run(Tokens::Share(policy, 0.5), int8);
-            assert!(engine.contains(&format!("tokens by {policy} 1:0.5")), "{engine}");
+            let (by, last) = (format!("tokens by {policy} "), " 1:0.5");
+            assert!(engine.contains(&by) && engine.contains(last), "{engine}");
             let expected = patches.div_ceil(2);
-            let adaptive = policy == Policy::Adaptive && fewer.patches.len() < patches;
-            assert!(fewer.patches.len() == expected || adaptive, "{policy}: {:?}", fewer.patches);
-            assert_ne!(fewer.top, all.top, "{policy}");
+            if policy == Policy::Adaptive {
+                // It keeps what it thinks fit, and what stands on its floor.
+                assert!(fewer.patches.len() < patches);
+            } else {
+                assert_eq!(fewer.patches.len(), expected, "{policy}");
+                assert_ne!(fewer.top, all.top, "{policy}");
+            }
         }
     }
     let tokens = Tokens::By("wpr 0:0.5 7:0.4".parse().unwrap());
