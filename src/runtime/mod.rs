@@ -51,6 +51,7 @@ pub use models::{
 pub use neural::Neural;
 pub use neural_card::{DecoderCard, DecoderSize, Role};
 pub use numbers::cosine;
+#[cfg(feature = "pipeline")]
 pub(crate) use numbers::noise;
 pub use precision::{Engine, FloatLayers, HeadOptions, LAYERS, Precision};
 pub use property::with_property;

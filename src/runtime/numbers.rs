@@ -1,6 +1,7 @@
 //! Numbers to try models on, and how alike their answers are.
 
 /// Reproducible numbers with a spread of about 1.
+#[cfg(any(feature = "onnx", feature = "pipeline"))]
 pub(crate) fn noise(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
