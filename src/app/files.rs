@@ -71,8 +71,7 @@ pub fn outputs(found: &[Found]) -> Vec<PathBuf> {
 /// # Errors
 /// `Config`, naming the file.
 pub fn spare_inputs(found: &[Found], output: &Path) -> Result<()> {
-    // What is written has another name until it is whole.
-    for written in [output.to_path_buf(), with_ending(output, PART)] {
+    for written in written(output) {
         if found.iter().any(|f| is_same(&f.path, &written)) {
             let reason = format!(
                 "writing {} would overwrite the input {}; name another file",
@@ -83,6 +82,11 @@ pub fn spare_inputs(found: &[Found], output: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The files that an output is written to: it has another name until it is whole.
+pub fn written(output: &Path) -> [PathBuf; 2] {
+    [output.to_path_buf(), with_ending(output, PART)]
 }
 
 /// Refuses an output folder with inputs in it that have endings as outputs have.

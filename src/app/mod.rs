@@ -91,7 +91,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
         Some(Error::Input { .. } | Error::Bitstream { .. } | Error::Limit { .. }) => 65,
         Some(Error::Io { why, .. }) if why.kind() == std::io::ErrorKind::NotFound => 66,
-        Some(Error::Config { at, .. }) if at.starts_with("--") => 2,
+        Some(Error::Config { at, .. }) if at.starts_with("--") || at == "HEAD" => 2,
         Some(Error::Config { .. }) => 78,
         _ => 1,
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::args::Tune as Typed;
-use super::files::is_same;
+use super::files::{is_same, written};
 use super::{Outcome, files, outcome, print_line, say, stop_flag, tell};
 use crate::bitstream::Limits;
 use crate::codec::{Bundle, Latent, Quality};
@@ -30,26 +30,30 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         let reason = format!("{}: needed is the name of an .onnx file", typed.output.display());
         return Err(Error::config("--output", reason).into());
     }
-    let (path, onnx) = head_file(&typed.head).map_err(|e| Error::config("--head", e))?;
-    if is_same(Path::new(&path), &typed.output) {
+    let (path, onnx) = head_file(&typed.head).map_err(|e| Error::config("HEAD", e))?;
+    if written(&typed.output).iter().any(|written| is_same(Path::new(&path), written)) {
         let reason = format!("{}: is the head itself; name another file", typed.output.display());
         return Err(Error::config("--output", reason).into());
     }
     let card = Head::from_onnx(&path, &onnx)?.card().clone();
     let bundle = Arc::new(find_codec(card.codec, &card.bundle)?);
+    let stop = stop_flag();
     let (latents, outcome) = latents(typed, &card, &bundle)?;
+    let stopped = || anyhow::anyhow!("stopped; nothing is written");
+    if stop.load(Ordering::Relaxed) {
+        return Err(stopped());
+    }
     if latents.len() < FEW {
         let share = 100.0 / latents.len() as f64;
         say(format_args!("{} to tune on are few: one answer is {share:.0} %", latents.len()));
     }
-    let stop = stop_flag();
     let bar = files::progress(0, "tuning");
     let goal = Goal { cosine: typed.cosine, agreement: typed.agreement / 100.0 };
-    let choice = tune(&path, &onnx, &bundle, &latents, goal, |done, all| {
+    let choice = tune(&path, &onnx, &bundle, &latents, goal, &stop, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
-        !stop.load(Ordering::Relaxed)
     })?;
+    let choice = choice.ok_or_else(stopped)?;
     bar.finish_and_clear();
     let floats = FloatLayers(choice.floats()).to_string();
     let tuned = with_property(&path, &onnx, "tamis.floats", &floats)?;
@@ -103,7 +107,7 @@ fn latents(
             result = Outcome::WithLosses;
         }
     }
-    if kept.is_empty() {
+    if kept.is_empty() && !stop.load(Ordering::Relaxed) {
         let typed: Vec<String> = typed.calib.iter().map(|p| p.display().to_string()).collect();
         return Err(
             Error::input(typed.join(" "), "holds nothing that the head can be tried on").into()

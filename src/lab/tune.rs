@@ -1,5 +1,7 @@
 //! Which layers of a head may be quantised: by scores of importance, and by what it does to answers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 use crate::runtime::{
@@ -57,7 +59,7 @@ impl Choice {
     }
 }
 
-/// Quantises as many layers as the goal allows. Layers are given back to floats in the order of the sum
+/// Quantises as many layers as the goal allows; `None` if it is stopped before. Layers are given back to floats in the order of the sum
 /// of their ranks by LIM, ZD and measured error.
 ///
 /// Source: LIM and ZD of Dumitru et al. 2024 (arXiv 2406.17415), as re-implemented by others: its own
@@ -65,19 +67,16 @@ impl Choice {
 ///
 /// # Errors
 /// `Bundle` if no transformer is recognised in the head, or it does not run on the latents; `Input` if
-/// there are no latents, or `progress`, which is told how far it is, says no.
+/// there are no latents.
 pub fn tune(
     name: &str,
     onnx: &[u8],
     bundle: &Bundle,
     latents: &[Latent],
     goal: Goal,
-    mut progress: impl FnMut(usize, usize) -> bool,
-) -> Result<Choice> {
-    let mut progress = |done, all| match progress(done, all) {
-        true => Ok(()),
-        false => Err(Error::input(name, "stopped before anything was chosen; nothing is written")),
-    };
+    stop: &AtomicBool,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Option<Choice>> {
     if latents.is_empty() {
         return Err(Error::input(name, "there are no latents to tune on"));
     }
@@ -90,44 +89,57 @@ pub fn tune(
         .flat_map(|block| (0..LAYERS.len()).map(move |layer| (block, layer)))
         .collect();
     let steps = all.len() + 2;
-    progress(0, steps)?;
-    let truth = answers(&mut head(all.clone())?, bundle, latents)?;
-    progress(1, steps)?;
+    progress(0, steps);
+    let Some(truth) = answers(&mut head(all.clone())?, bundle, latents, stop)? else {
+        return Ok(None);
+    };
+    progress(1, steps);
     let few = &latents[..latents.len().min(TRIED)];
     let lims = block_similarities(&encoder, &head(Vec::new())?, bundle, few)?;
     let mut layers = Vec::new();
     for (i, &(block, layer)) in all.iter().enumerate() {
         let others = all.iter().copied().filter(|&l| l != (block, layer)).collect();
-        let found = answers(&mut head(others)?, bundle, few)?;
+        let Some(found) = answers(&mut head(others)?, bundle, few, stop)? else {
+            return Ok(None);
+        };
         let error = 1.0 - kept(&truth, &found).cosine;
         let zd = zd(&encoder, block, layer);
         let lim = lims.as_ref().map(|l| -l[block]);
         layers.push(Layer { block, layer, zd, lim, error, float: false });
-        progress(i + 2, steps)?;
+        progress(i + 2, steps);
     }
     order(&mut layers);
     let mut all_int8 = None;
     loop {
         let floats = layers.iter().filter(|l| l.float).map(|l| (l.block, l.layer)).collect();
-        let kept = kept(&truth, &answers(&mut head(floats)?, bundle, latents)?);
+        let Some(found) = answers(&mut head(floats)?, bundle, latents, stop)? else {
+            return Ok(None);
+        };
+        let kept = kept(&truth, &found);
         let before = *all_int8.get_or_insert(kept);
         let met = kept.cosine >= goal.cosine && kept.agreement >= goal.agreement;
         match layers.iter_mut().find(|l| !l.float) {
-            Some(next) if !met => {
-                next.float = true;
-                progress(steps - 1, steps)?;
-            }
+            Some(next) if !met => next.float = true,
             _ => {
-                progress(steps, steps)?;
-                return Ok(Choice { layers, kept, all_int8: before });
+                progress(steps, steps);
+                return Ok(Some(Choice { layers, kept, all_int8: before }));
             }
         }
     }
 }
 
-/// Logits of every latent.
-fn answers(head: &mut Head, bundle: &Bundle, latents: &[Latent]) -> Result<Vec<Vec<f32>>> {
-    latents.iter().map(|latent| head.logits(bundle, latent)).collect()
+/// Logits of every latent; `None` if stopped.
+fn answers(
+    head: &mut Head,
+    bundle: &Bundle,
+    latents: &[Latent],
+    stop: &AtomicBool,
+) -> Result<Option<Vec<Vec<f32>>>> {
+    let answer = |latent| match stop.load(Ordering::Relaxed) {
+        true => Ok(None),
+        false => head.logits(bundle, latent).map(Some),
+    };
+    latents.iter().map(answer).collect()
 }
 
 fn kept(truth: &[Vec<f32>], found: &[Vec<f32>]) -> Goal {

@@ -42,7 +42,8 @@ pub struct Prediction {
     pub top: Vec<(String, f32)>,
     /// Cells the model looked at.
     pub tokens: usize,
-    /// The patches that a transformer went on with to its end, row by row; empty if it went on with all.
+    /// The patches that a transformer went on with to its end, row by row, of those that became one the first;
+    /// empty if none were to be left out.
     pub patches: Vec<usize>,
     /// Time taken.
     pub elapsed: Duration,
@@ -171,8 +172,7 @@ impl HeadCard {
         {
             // Width first, as everywhere that sizes are typed.
             let words = |grid: &[usize]| {
-                let sides =
-                    grid.iter().rev().filter(|&&side| bundle.kind == Kind::Image || side > 1);
+                let sides = grid.iter().rev().take(if bundle.kind == Kind::Image { 2 } else { 1 });
                 let sides: Vec<String> = sides.map(|g| (g * bundle.cell()).to_string()).collect();
                 sides.join("x")
             };

@@ -18,7 +18,8 @@ pub enum Policy {
     ///
     /// Source: TransPrune (arXiv 2507.20630).
     Transition,
-    /// As many as hold a share of what tokens receive, so easy pictures keep fewer; and every second of every second row.
+    /// As many as hold a share of what the tokens of a stage receive, so easy pictures keep fewer; and every second of
+    /// every second row.
     ///
     /// Source: the spatial floor of ATP-LLaVA (arXiv 2412.00447), with a share in place of its trained threshold.
     Adaptive,
@@ -74,24 +75,24 @@ impl fmt::Display for Policy {
     }
 }
 
-/// A policy and where it acts, as metadata spells it: `wpr 1:0.7 3:0.5`.
+/// A policy and where it acts, in words: `wpr 1:0.7 3:0.5`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     /// How tokens are chosen.
     pub policy: Policy,
     /// Blocks, ascending, between whose attention and layers tokens are left out, and the share of all
-    /// patches that is left then. Of [`Policy::Adaptive`] it is the share of what tokens receive; of
+    /// patches that is left then. Of [`Policy::Adaptive`] it is the share of what those still there receive; of
     /// [`Policy::Bits`] the smallest counts, and from the first block on.
     pub stages: Vec<(usize, f32)>,
 }
 
 impl Schedule {
     /// Two stages, in the second block of six and in the middle one, that end with a share `keep` of the
-    /// patches.
+    /// patches; one, in the first of these, of [`Policy::Adaptive`].
     pub fn even(policy: Policy, keep: f32, blocks: usize) -> Self {
         let (first, second) = (blocks / 4, blocks / 2);
-        let stages = match first == second {
-            true => vec![(second, keep)],
+        let stages = match first == second || policy == Policy::Adaptive {
+            true => vec![(first, keep)],
             false => vec![(first, keep.sqrt()), (second, keep)],
         };
         Self { policy, stages }
@@ -100,7 +101,7 @@ impl Schedule {
     /// How many of `patches` are left from `block` on.
     pub fn left(&self, block: usize, patches: usize) -> Option<usize> {
         let stage = self.stages.iter().find(|(at, _)| *at == block);
-        stage.map(|(_, keep)| ((patches as f32 * keep).ceil() as usize).clamp(1, patches))
+        stage.map(|(_, keep)| ((patches as f32 * keep).ceil() as usize).max(1).min(patches))
     }
 }
 
@@ -124,6 +125,11 @@ impl Tokens {
     pub fn schedule(&self, blocks: usize) -> Result<Option<Schedule>, String> {
         let schedule = match self {
             Self::All => return Ok(None),
+            Self::Share(_, keep) if !(*keep > 0.0 && *keep <= 1.0) => {
+                return Err(format!(
+                    "is to keep a share of {keep} of its tokens; needed is one above 0, to 1"
+                ));
+            }
             Self::Share(policy, keep) => Schedule::even(*policy, *keep, blocks),
             Self::By(schedule) => schedule.clone(),
         };
@@ -193,6 +199,7 @@ mod tests {
         assert!(tokens.schedule(6).is_err_and(|why| why.contains("block 6")));
         assert_eq!(tokens.schedule(7), Ok(Some(schedule)));
         assert_eq!(Tokens::All.schedule(2), Ok(None));
+        assert!(Tokens::Share(Policy::Wpr, f32::NAN).schedule(2).is_err());
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn exp<L: Lanes>(x: L::F) -> L::F {
     L::scale(p, power)
 }
 
-/// `e^x` of what is not above zero, to 3e-7 of it down to -10, and to 1e-44 further down; below -87 it is
+/// `e^x` of what is not above zero, to 3e-7 of it, and to 4e-6 where products are not fused; below -87 it is
 /// about 1e-38. A polynomial through the nodes of Chebyshev.
 #[inline(always)]
 pub(super) fn exp_of_negative<L: Lanes>(x: L::F) -> L::F {

@@ -434,6 +434,8 @@ fn every_policy_leaves_as_many_as_it_should() {
 #[test]
 fn merged_tokens_stand_for_all_their_patches() {
     let encoder = encoder(Order::Pre);
+    // More than half must go in several rounds.
+    assert_eq!(thinned(Order::Pre, Policy::Merge, &[(0, 0.1)]).1.len(), 2);
     let (found, places) = thinned(Order::Pre, Policy::Merge, &[(1, 0.6)]);
     assert_eq!(places.len(), 12);
     // Each place shows the token that it became part of.

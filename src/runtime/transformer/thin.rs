@@ -15,7 +15,7 @@ const THRESHOLD: f32 = 4.0;
 const RECYCLED: usize = 7;
 /// Of what is left out, the share that goes as duplicates.
 const DUPLICATES: f32 = 0.25;
-/// Every so many patches of every so many rows are kept whatever they hold.
+/// Every so many patches of every so many rows are kept whatever they hold, as many of a single row.
 const FLOOR: usize = 2;
 
 /// What the blocks of one run left out so far.
@@ -68,7 +68,7 @@ impl<'a> Thinning<'a> {
         Self { schedule, blocks, classes, grid, bits, owner, turned: Vec::new() }
     }
 
-    /// The patches that are left, each by itself or as part of another.
+    /// The patches that are left: of each token the first that it stands for.
     pub fn places(&self) -> Vec<usize> {
         let mut first = vec![true; self.classes + self.owner.len()];
         let own = |(place, owner): (usize, &Option<usize>)| {
@@ -94,8 +94,9 @@ impl<'a> Thinning<'a> {
 
     /// Adds to attention scores: a token that stands for many counts as many.
     pub(super) fn key_bias(&self, tokens: usize) -> Option<Vec<f32>> {
-        let merges = self.schedule.policy == Policy::Merge;
-        merges.then(|| self.sizes(tokens).iter().map(|s| s.ln()).collect())
+        let merged = tokens < self.classes + self.owner.len();
+        (merged && self.schedule.policy == Policy::Merge)
+            .then(|| self.sizes(tokens).iter().map(|s| s.ln()).collect())
     }
 
     /// How many patches each token stands for.
@@ -135,7 +136,9 @@ impl<'a> Thinning<'a> {
     pub(super) fn step(&mut self, seen: Seen<'_>, tokens: &mut [f32]) -> usize {
         let n = tokens.len() / seen.width;
         let left = self.schedule.left(seen.block, self.owner.len());
-        let Some(left) = left.filter(|left| self.classes + left < n) else { return n };
+        // A share of attention is no number of tokens.
+        let adaptive = self.schedule.policy == Policy::Adaptive;
+        let Some(left) = left.filter(|left| adaptive || self.classes + left < n) else { return n };
         let map = Map { heads: seen.heads, n, values: seen.map };
         let mut weights = self.sizes(n);
         let fates = match self.schedule.policy {
@@ -156,7 +159,7 @@ impl<'a> Thinning<'a> {
                     .unwrap_or_default();
                 self.share(&score::received(map, THRESHOLD), keep)
             }
-            Policy::Merge => self.merged(seen, n, n - self.classes - left),
+            Policy::Merge => self.merged(seen, &weights, n - self.classes - left),
             Policy::Random(seed) => {
                 let number = |t: usize| shuffled(u64::from(seed) << 32 | self.place_of(t) as u64);
                 let scores: Vec<f32> = (0..n).map(number).collect();
@@ -198,7 +201,8 @@ impl<'a> Thinning<'a> {
         self.best(&scores, left)
     }
 
-    /// The best go on; of the others the weighted mean of every cell of the grid, as the first of them.
+    /// The best go on; of the others the weighted mean of every cell of the grid, in the place of the best of
+    /// them. A cell without others gives none, and then there is one fewer.
     fn recycled(&self, scores: &[f32], left: usize) -> Vec<Fate> {
         let [rows, columns] = self.grid;
         let cells = rows.div_ceil(RECYCLED) * columns.div_ceil(RECYCLED);
@@ -245,10 +249,11 @@ impl<'a> Thinning<'a> {
         };
         let left = order.iter().take_while(within).count();
         let mut fates = self.best(scores, left);
-        let columns = self.grid[1];
+        let [rows, columns] = self.grid;
+        let along = if rows == 1 { FLOOR * FLOOR } else { FLOOR };
         for (place, owner) in self.owner.iter().enumerate() {
             if (place / columns).is_multiple_of(FLOOR)
-                && (place % columns).is_multiple_of(FLOOR)
+                && (place % columns).is_multiple_of(along)
                 && let Some(t) = owner
             {
                 fates[*t] = Fate::Kept;
@@ -257,22 +262,48 @@ impl<'a> Thinning<'a> {
         fates
     }
 
-    /// The most alike become one.
-    fn merged(&self, seen: Seen<'_>, n: usize, count: usize) -> Vec<Fate> {
+    /// The most alike become one, so often that `count` tokens are gone.
+    fn merged(&self, seen: Seen<'_>, weights: &[f32], count: usize) -> Vec<Fate> {
+        let n = weights.len();
         let deep = seen.width / seen.heads;
-        let mut mean = vec![0.0; n * deep];
-        for (to, key) in
-            mean.chunks_exact_mut(deep).zip(keys(seen.qkv, seen.width).chunks_exact(seen.width))
-        {
+        let mut means = vec![0.0; n * deep];
+        let keys = keys(seen.qkv, seen.width);
+        for (to, key) in means.chunks_exact_mut(deep).zip(keys.chunks_exact(seen.width)) {
             for head in key.chunks_exact(deep) {
                 to.iter_mut().zip(head).for_each(|(to, x)| *to += x);
             }
         }
-        let mut fates = vec![Fate::Kept; n];
-        for (from, into) in score::pairs(&mean, deep, self.classes, count) {
-            fates[from] = Fate::Into(into);
+        let mut sizes = weights.to_vec();
+        let mut into: Vec<usize> = (0..n).collect();
+        let (mut alive, mut left) = (into.clone(), count);
+        while left > 0 {
+            let part: Vec<f32> =
+                alive.iter().flat_map(|&t| &means[t * deep..(t + 1) * deep]).copied().collect();
+            let pairs = score::pairs(&part, deep, self.classes, left);
+            if pairs.is_empty() {
+                break;
+            }
+            left -= pairs.len();
+            for (a, b) in pairs {
+                let (a, b) = (alive[a], alive[b]);
+                into[a] = b;
+                sizes[b] += sizes[a];
+                for i in 0..deep {
+                    let x = means[a * deep + i];
+                    let to = &mut means[b * deep + i];
+                    *to += sizes[a] / sizes[b] * (x - *to);
+                }
+            }
+            alive.retain(|&t| into[t] == t);
         }
-        fates
+        let fate = |t: usize| {
+            let mut end = t;
+            while into[end] != end {
+                end = into[end];
+            }
+            if end == t { Fate::Kept } else { Fate::Into(end) }
+        };
+        (0..n).map(fate).collect()
     }
 
     /// Moves what is left to the front.
@@ -319,8 +350,8 @@ impl<'a> Thinning<'a> {
         left
     }
 
-    /// Every patch at its place again: what was left out is the mean of what was not, so that means of all tokens are
-    /// those of what is left. Shape: `[classes + patches, width]`, of which the first are there.
+    /// Every patch at its place again: what was left out is the mean of what was not, so that the mean of all patches
+    /// is that of what is left. Shape: `[classes + patches, width]`, of which the first are there.
     pub(super) fn finish(&self, tokens: &mut [f32], left: usize, width: usize) {
         let found = tokens[..left * width].to_vec();
         let token = |t: usize| &found[t * width..(t + 1) * width];
