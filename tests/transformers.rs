@@ -253,7 +253,7 @@ fn a_head_goes_on_with_the_tokens_it_is_told_to() {
     for policy in POLICIES.iter().map(|p| p.parse().unwrap()) {
         for int8 in [false, true] {
             let (engine, fewer) = run(Tokens::Share(policy, 0.5), int8);
-            let (by, last) = (format!("tokens by {policy} "), " 1:0.5");
+            let (by, last) = (format!("tokens by {policy} "), ":0.5)");
             assert!(engine.contains(&by) && engine.contains(last), "{engine}");
             let expected = patches.div_ceil(2);
             if policy == Policy::Adaptive {
