@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from .transform import fixed_bands, mul, packets_1d, packets_2d, pad_mirror, saturate
+from .transform import fixed_bands, mul, packets_1d, packets_2d, pad_mirror, saturate, smooth_bands
 
 DEFAULT_QUALITY = 75
 
@@ -73,6 +73,15 @@ class Bundle:
             bands = packets_1d(pad_mirror(x, cell), self.levels)
         y = self.analysis @ bands.flatten(2) + self.bias[:, None]
         return y.reshape(y.shape[0], -1, *bands.shape[2:])
+
+    def project_smooth(self, x):
+        """Latents of pictures before rounding, to train on: in fixed point without the rounding of its steps, which
+        moves about one of 300 values by one at the default quality. Shape and samples as in `project`.
+        """
+        if self.terms is None:
+            return self.project(x)
+        bands = smooth_bands(pad_mirror(pad_mirror((x + 0.5) * 2040, 8, -1), 8, -2))
+        return (self.analysis @ bands.flatten(2) + self.bias[:, None]).round().unflatten(2, bands.shape[2:])
 
     def project_fixed(self, x):
         """Shape: [b, inputs, h, w] -> int16 [b, C, h', w']."""

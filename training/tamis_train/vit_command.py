@@ -1,5 +1,6 @@
 """`python -m tamis_train vit TASK`: transformers on latents, and their twins on pixels, for comparison."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import onnx
 import onnxruntime
 import torch
 
-from .bundle import DEFAULT_QUALITY, Bundle
+from .bundle import Bundle
 from .vit import Vit
-from .vit_sources import grid_of
+from .vit_sources import examples, grid_of
 from .vit_train import TASKS, Training
 from .vit_views import CELL, CHANNELS, PREFIXES, QUALITIES, SCALES, VIEWS, cosines, shape
 
@@ -26,6 +27,7 @@ def arguments(verbs):
     verb.add_argument("--bundle", type=Path, default=Path("models/rgb"))
     verb.add_argument("--data", type=Path, default=Path("../shared/data"))
     verb.add_argument("--minutes", type=float, default=30, help="in all, those of earlier calls counted in")
+    verb.add_argument("--final", type=int, default=512, help="pictures of glyphs that are drawn to measure on at the end")
     verb.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     verb.add_argument("--work", type=Path, default=Path("out/vit"), help="checkpoints")
     verb.add_argument("--out", type=Path, help="where models and figures.json go (default: out/vit/TASK)")
@@ -45,14 +47,31 @@ def run(args, **sizes):
     out.mkdir(parents=True, exist_ok=True)
     figures = {"task": args.task, "codec": bundle.codec_id, "minutes": round(training.seconds / 60, 1), "curve": training.curve}
     if training.source.val:
-        figures |= {"n": len(training.source.val[1]), "right": {}}
+        figures |= measured(training, args.final)
         for arm in training.arms:
-            of_latent = arm.view not in SCALES
-            cells = [(p, q) for p in PREFIXES for q in SHOWN_QUALITIES] if of_latent else [(CHANNELS, DEFAULT_QUALITY)]
-            figures["right"][arm.name] = {f"{p} {q}": round(training.right(arm, q, p), 4) for p, q in cells}
             export(args.task, arm, bundle, training.spreads, out / f"{arm.name}.onnx")
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
-    print(f"{out}: " + ", ".join(f"{k} {100 * v[f'{CHANNELS} {DEFAULT_QUALITY}']:.1f} %" for k, v in figures.get("right", {}).items()))
+    print(f"{out}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in figures.get("right", {}).items()))
+
+
+def measured(training, final):
+    """Right answers at the default; of heads also at other prefixes and qualities; and every pair of views beside each
+    other on the same pictures. `final`: pictures of `glyphs`, which are drawn for this and were never looked at."""
+    drawn = training.task == "glyphs"
+    of = examples(final, 1000, training.device) if drawn else training.source.val
+    right = training.right(of=of)
+    share = lambda marks: round(marks.float().mean().item(), 4)
+    pairs = [(a, b) for a in right for b in right if a < b and a.split("-")[1] == b.split("-")[1]]
+    only = lambda a, b: int((right[a] & ~right[b]).sum())
+    cells = {}
+    for prefix, quality in itertools.product(PREFIXES, SHOWN_QUALITIES):
+        heads = {name: marks for name, marks in training.right(quality, prefix).items() if name.split("-")[0] not in SCALES}
+        cells[f"{prefix} {quality}"] = {name: share(marks) for name, marks in heads.items()}
+    return {
+        "n": len(of[1]), "right": {name: share(marks) for name, marks in right.items()},
+        "only one right": {f"{a} {b}": [only(a, b), only(b, a)] for a, b in pairs},
+        "cells n": len(training.source.val[1]), "cells": cells,
+    }  # fmt: skip
 
 
 def starts(args, views):

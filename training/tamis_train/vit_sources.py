@@ -88,6 +88,13 @@ class Labelled:
         )  # fmt: skip
 
 
+def examples(n, seed, device):
+    """Whole pictures of `glyphs`, the same each time. Shape: [n, 3, 448, 448] u8 and [n] int64."""
+    counts = [min(64, n - start) for start in range(0, n, 64)]
+    parts = [glyphs.draw(b, torch.Generator(device).manual_seed(seed + i), device)[:2] for i, b in enumerate(counts)]
+    return tuple(torch.cat(part) for part in zip(*parts))
+
+
 def labelled(data, split, labels, device):
     """Shape: [n, 3, h, w] u8 and [n] int64."""
     paths = read_split(data, split)
@@ -99,10 +106,8 @@ def labelled(data, split, labels, device):
 class Glyphs:
     """Drawn as needed; at first small parts around a mark, which hold as much to learn and cost an eighth."""
 
-    def __init__(self, size, device, val=512):
-        self.size, self.device = size, device
-        parts = [glyphs.draw(min(64, val), torch.Generator(device).manual_seed(70 + i), device)[:2] for i in range(-(-val // 64))]
-        self.val = tuple(torch.cat(part) for part in zip(*parts))
+    def __init__(self, size, device):
+        self.size, self.device, self.val = size, device, examples(512, 70, device)
 
     def batch(self, b, done):
         side = PART * SIDE if done < WHOLE else self.size[0]

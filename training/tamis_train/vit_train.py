@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from .vit_views import CHANNELS, SCALES, draw_rate, see, shape, spread_of_cosine
 PRETRAINED = (288, 384)
 TASKS = {
     "pretrain": dict(size=PRETRAINED, batch=512, rate=1.5e-3),
-    "glyphs": dict(size=(448, 448), batch=1024, rate=1e-3, labels=glyphs.LABELS),
+    "glyphs": dict(size=(448, 448), batch=2048, rate=1.5e-3, labels=glyphs.LABELS),
     "waste": dict(size=(288, 384), batch=256, rate=7e-4,
                   labels=["cardboard", "glass", "metal", "paper", "plastic", "trash"]),
     "beans": dict(size=(448, 448), batch=128, rate=7e-4, labels=["angular_leaf_spot", "bean_rust", "healthy"]),
@@ -85,16 +86,14 @@ class Arm:
         names = [name for name, _ in self.vit.named_parameters()]
         return {name: value.detach().cpu().clone() for name, value in zip(names, self.average)}
 
-    @torch.no_grad()
-    def answers(self, bundle, pictures, spreads, quality=75, prefix=CHANNELS):
-        """Logits of the averaged weights. Shape: [n, 3, h, w] u8 -> [n, labels]."""
-        trained, found = [p.detach().clone() for p in self.vit.parameters()], []
-        torch._foreach_copy_(list(self.vit.parameters()), self.average)
-        for x in pictures.split(128):
-            one = lambda v: torch.full((len(x),), v, device=x.device)
-            found.append(self.vit(see(bundle, x, one(quality), one(prefix), [self.view], spreads)[self.view]).float())
-        torch._foreach_copy_(list(self.vit.parameters()), trained)
-        return torch.cat(found)
+    @contextmanager
+    def with_averages(self):
+        """The model with its averaged weights, for a while."""
+        trained = [p.detach().clone() for p in self.vit.parameters()]
+        with torch.no_grad():
+            torch._foreach_copy_(list(self.vit.parameters()), self.average)
+            yield self.vit
+            torch._foreach_copy_(list(self.vit.parameters()), trained)
 
     def state(self):
         parts = ("model", "spot", "optimizer")
@@ -131,7 +130,8 @@ class Training:
             done = min(1.0, self.seconds / limit)
             rate = TASKS[self.task]["rate"] * min(1, (self.steps + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
             batch = self.source.batch(self.batch, done)
-            seen = see(self.bundle, batch.pictures, *draw_rate(len(batch.pictures), self.device), self.views, self.spreads)
+            rate_of = draw_rate(len(batch.pictures), self.device)
+            seen = see(self.bundle, batch.pictures, *rate_of, self.views, self.spreads, exact=False)
             for arm in self.arms:
                 with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
                     loss = arm.loss(seen[arm.view], batch)
@@ -145,10 +145,9 @@ class Training:
     def mark(self, losses):
         """Tells how far it is, and keeps that."""
         point = {"step": self.steps, "seconds": round(self.seconds)}
-        for arm in self.arms:
-            point[f"{arm.name} loss"] = round(torch.stack(losses[arm.name]).mean().item(), 4)
-            if self.source.val:
-                point[f"{arm.name} val"] = round(self.right(arm), 4)
+        point |= {f"{name} loss": round(torch.stack(of).mean().item(), 4) for name, of in losses.items()}
+        if self.source.val:
+            point |= {f"{name} val": round(right.float().mean().item(), 4) for name, right in self.right().items()}
         self.curve.append(point)
         print(point, flush=True)
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +165,18 @@ class Training:
         self.steps, self.seconds, self.curve = (state[key] for key in ("steps", "seconds", "curve"))
         print(f"going on from step {self.steps}, second {self.seconds:.0f}", flush=True)
 
-    def right(self, arm, quality=75, prefix=CHANNELS):
-        """Share of right answers on the validation pictures."""
-        pictures, labels = self.source.val
-        return (arm.answers(self.bundle, pictures, self.spreads, quality, prefix).argmax(1) == labels).float().mean().item()
+    def answers(self, pictures, quality=75, prefix=CHANNELS):
+        """What every arm says. Shape: [n, 3, h, w] u8 -> {arm: [n] int64}."""
+        found = {arm.name: [] for arm in self.arms}
+        for x in pictures.split(128):
+            one = lambda v: torch.full((len(x),), v, device=x.device)
+            seen = see(self.bundle, x, one(quality), one(prefix), self.views, self.spreads)
+            for arm in self.arms:
+                with arm.with_averages() as vit:
+                    found[arm.name].append(vit(seen[arm.view]).argmax(1))
+        return {name: torch.cat(parts) for name, parts in found.items()}
+
+    def right(self, quality=75, prefix=CHANNELS, of=None):
+        """Which answers on the validation pictures, or on others, are right. -> {arm: bool [n]}."""
+        pictures, labels = of or self.source.val
+        return {name: said == labels for name, said in self.answers(pictures, quality, prefix).items()}

@@ -44,14 +44,14 @@ def shrink(x, scale):
     return x if scale == 1 else F.interpolate(x, scale_factor=1 / scale, mode="bicubic", antialias=True)
 
 
-def see(bundle, pictures, quality, prefix, views, spreads):
+def see(bundle, pictures, quality, prefix, views, spreads, exact=True):
     """Shape: pictures [b, 3, h, w] u8; quality and prefix [b] -> {view: [b, channels, ...]}.
 
-    `spreads`: of the cosines, {view: [192]}.
+    `spreads`: of the cosines, {view: [192]}. `exact`: the latents that tamis gives, to the last integer.
     """
     x, seen = pictures.float() / 255 - 0.5, {}
     if {"latent", "energy"} & set(views):
-        latent = bundle.head_input(bundle.project(x), quality, prefix)
+        latent = bundle.head_input((bundle.project if exact else bundle.project_smooth)(x), quality, prefix)
         seen["latent"] = latent
         # What a texture is made of is how strong channels are, not their signs.
         seen["energy"] = torch.cat([latent, 0.5 * torch.log1p(8 * latent.abs())], 1)

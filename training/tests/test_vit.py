@@ -75,7 +75,8 @@ def test_patterns_hold_every_patch_once():
 
 def test_what_is_asked_of_parts_fits_what_is_shown(monkeypatch):
     monkeypatch.setattr(vit_sources, "PART", 3)
-    source = vit_sources.Glyphs((128, 128), "cpu", val=2)
+    monkeypatch.setattr(vit_sources, "examples", lambda *_: None)
+    source = vit_sources.Glyphs((128, 128), "cpu")
     for done, n in ((0.0, 9), (0.9, 16)):
         batch = source.batch(64, done)
         shown = batch.kept.shape[1]
@@ -84,6 +85,14 @@ def test_what_is_asked_of_parts_fits_what_is_shown(monkeypatch):
         kinds = batch.targets.argmax(1)
         assert torch.equal((batch.spots > 0).sum(1), (kinds > 0).long())
         assert batch.places.max() < 16 and batch.places.shape[1] == n
+
+
+def test_without_rounding_nearly_all_latents_are_the_same(rgb):
+    bundle = Bundle.load(rgb)
+    x = glyphs.draw(2, torch.Generator().manual_seed(5), side=96)[0].float() / 255 - 0.5
+    one = lambda v: torch.full((2,), v)
+    exact, smooth = (bundle.quantize(y, one(75)) for y in (bundle.project(x), bundle.project_smooth(x)))
+    assert (exact - smooth).abs().max() <= 1 and (exact != smooth).float().mean() < 0.01
 
 
 @pytest.mark.parametrize("task", ["waste", "pretrain"])
@@ -108,6 +117,8 @@ def test_the_command_pretrains_trains_and_exports(rgb, data, tmp_path, monkeypat
     main(["vit", "waste", *words, "--work", str(tmp_path), "--start", str(tmp_path / "pretrain.pt"), "--seeds", "1,2"])
     figures = json.loads((tmp_path / "waste" / "figures.json").read_text())
     assert figures["n"] == 6 and set(figures["right"]) == {"latent-1", "full-1", "latent-2", "full-2"}
+    assert set(figures["only one right"]) == {"full-1 latent-1", "full-2 latent-2"}
+    assert set(figures["cells"]["12 20"]) == {"latent-1", "latent-2"}
     head = onnx.load(tmp_path / "waste" / "latent-2.onnx")
     assert {p.key: p.value for p in head.metadata_props}["tamis.grid"] == "exact 36x48"
     twin = onnx.load(tmp_path / "waste" / "full-1.onnx")
