@@ -122,7 +122,7 @@ class Training:
         if self.checkpoint.exists():
             self.load()
 
-    def run(self, minutes, marks=20):
+    def run(self, minutes, marks=12):
         """Trains until so many minutes are over, those before the last stop counted in."""
         limit, before, since, losses = 60 * minutes, self.seconds, time.monotonic(), {}
         while self.seconds < limit or self.steps == 0:
