@@ -1,7 +1,8 @@
 """`glyphs`: an inspection task without limit. A small mark on a large textured surface, or none.
 
-The marks differ in strokes of a pixel or two, which is what down-scaling destroys. Everything is drawn from a generator
-of torch, on any device; a seed and a device give the same pictures again.
+All marks are round, of any contrast; the hatching tells which it is: none, or lines in one of four directions, 3.2 or
+2.4 pixels apart. That is what down-scaling destroys: at half size both are beyond what the pixels can hold. Everything
+is drawn from a generator of torch, on any device; a seed and a device give the same pictures again.
 """
 
 import math
@@ -9,7 +10,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-LABELS = ["none", "ring", "disc", "plus", "cross", "square", "triangle", "bar", "corner", "arrow"]
+PITCHES, DIRECTIONS = {"lines": 3.2, "fine": 2.4}, (0, 45, 90, 135)  # pixels between lines; degrees of their normal
+LABELS = ["none", "plain", *(f"{name}-{angle}" for name in PITCHES for angle in DIRECTIONS)]
 SIDE = 448
 SIZES = (8.0, 12.0)  # of a mark, in pixels
 WINDOW = 20  # pixels that a mark is drawn in
@@ -49,29 +51,20 @@ def surfaces(b, generator, device, side=SIDE):
     return colour + texture + light + tint
 
 
-def shapes(kind, size, turn, shift):
-    """How much of each pixel of a window a mark covers. Shape: [b] each, shift [b, 2] -> [b, WINDOW, WINDOW] in [0, 1]."""
+def marks(kind, size, turn, shift, phase, stretch):
+    """How much of each pixel of a window a mark covers. Shape: [b] each, shift [b, 2] -> [b, WINDOW, WINDOW] in [0, 1].
+
+    `turn` in radians and `stretch`, a factor of the pitch, are what differs between marks of a kind.
+    """
     at = torch.arange(WINDOW, device=kind.device, dtype=torch.float32) - (WINDOW - 1) / 2
     y, x = (at[:, None] - shift[:, 0, None, None]), (at[None, :] - shift[:, 1, None, None])
-    cos, sin = torch.cos(turn)[:, None, None], torch.sin(turn)[:, None, None]
-    x, y = cos * x + sin * y, cos * y - sin * x
-    r = (size / 2)[:, None, None]
-    half = 0.8  # of a stroke's width
-    box = lambda w, h, cx=0.0, cy=0.0: torch.maximum((x - cx).abs() - w, (y - cy).abs() - h)
-    from_middle = torch.sqrt(x * x + y * y + 1e-9)
-    ring, disc = (from_middle - (r - half)).abs() - half, from_middle - 0.75 * r
-    plus = torch.minimum(box(r, half), box(half, r))
-    d, e = (x + y) / math.sqrt(2), (x - y) / math.sqrt(2)
-    cross = torch.minimum(torch.maximum(d.abs() - r, e.abs() - half), torch.maximum(d.abs() - half, e.abs() - r))
-    square = (torch.maximum(x.abs(), y.abs()) - (0.9 * r - half)).abs() - half
-    triangle = torch.maximum(0.866 * x.abs() - 0.5 * y - 0.5 * r, y - 0.5 * r)
-    triangle = (triangle + half).abs() - half
-    bar = box(r, half)
-    corner = torch.minimum(box(half, r, -r + half), box(r, half, 0.0, r - half))
-    arrow = torch.minimum(box(half, r), torch.maximum((y + r - x.abs() - half).abs() - 1.3 * half, x.abs() - 0.7 * r))
-    every = torch.stack([torch.full_like(ring, 9.0), ring, disc, plus, cross, square, triangle, bar, corner, arrow], 1)
-    distance = every.gather(1, kind[:, None, None, None].expand(-1, 1, WINDOW, WINDOW))[:, 0]
-    return (0.5 - distance).clamp(0, 1)
+    column = lambda v: v[:, None, None]
+    disc = (column(size / 2) + 0.5 - torch.sqrt(x * x + y * y)).clamp(0, 1)
+    line = (kind - 2).clamp(min=0)
+    angle = column((line % 4) * (math.pi / 4) + turn)
+    pitch = torch.tensor(list(PITCHES.values()), device=kind.device)[line // 4] * stretch
+    wave = torch.cos(2 * math.pi * ((torch.cos(angle) * x + torch.sin(angle) * y) / column(pitch) + column(phase)))
+    return disc * torch.where(column(kind > 1), 0.5 + 0.5 * wave, 0.5) * column(kind > 0)
 
 
 def draw(b, generator, device="cpu", side=SIDE):
@@ -83,10 +76,10 @@ def draw(b, generator, device="cpu", side=SIDE):
     x = surfaces(b, generator, device, side)
     kind = torch.randint(len(LABELS), (b,), generator=generator, device=device)
     size = SIZES[0] + (SIZES[1] - SIZES[0]) * rand(b)
-    turn = math.radians(15) * (2 * rand(b) - 1)
+    turn = math.radians(10) * (2 * rand(b) - 1)
     middle = MARGIN + (side - 2 * MARGIN) * rand(b, 2)
     corner = (middle - WINDOW / 2).floor().long()
-    cover = shapes(kind, size, turn, middle - corner - WINDOW / 2)
+    cover = marks(kind, size, turn, middle - corner - WINDOW / 2, rand(b), 0.95 + 0.1 * rand(b))
     ink = (0.16 + 0.24 * rand(b)) * torch.where(rand(b) < 0.5, -1.0, 1.0)
     offset = torch.arange(WINDOW, device=device)
     rows, columns = corner[:, 0, None] + offset, corner[:, 1, None] + offset

@@ -12,7 +12,7 @@ from .bundle import Bundle
 from .vit import Vit
 from .vit_sources import examples, grid_of
 from .vit_train import TASKS, Training
-from .vit_views import CELL, CHANNELS, PREFIXES, QUALITIES, SCALES, VIEWS, cosines, shape
+from .vit_views import CELL, CHANNELS, SCALES, VIEWS, cosines, shape
 
 SHOWN_QUALITIES = [20, 35, 50, 65, 75, 90]
 
@@ -64,7 +64,10 @@ def measured(training, final):
     pairs = [(a, b) for a in right for b in right if a < b and a.split("-")[1] == b.split("-")[1]]
     only = lambda a, b: int((right[a] & ~right[b]).sum())
     cells = {}
-    for prefix, quality in itertools.product(PREFIXES, SHOWN_QUALITIES):
+    recipe = TASKS[training.task]
+    low, high = recipe["qualities"]
+    shown = [q for q in SHOWN_QUALITIES if low <= q <= high]
+    for prefix, quality in itertools.product(recipe["prefixes"], shown):
         heads = {name: marks for name, marks in training.right(quality, prefix).items() if name.split("-")[0] not in SCALES}
         cells[f"{prefix} {quality}"] = {name: share(marks) for name, marks in heads.items()}
     return {
@@ -111,7 +114,7 @@ def export(task, arm, bundle, spreads, path):
     if arm.view == "latent":
         card = {
             "task": task, "codec": bundle.codec_id, "bundle": bundle.name, "channels": CHANNELS,
-            "prefixes": ",".join(map(str, PREFIXES)), "quality": ",".join(map(str, QUALITIES)),
+            "prefixes": ",".join(map(str, recipe["prefixes"])), "quality": ",".join(map(str, recipe["qualities"])),
             "grid": f"exact {grid[0] * patch}x{grid[1] * patch}", "labels": json.dumps(recipe["labels"]),
             "licence": "MIT", "data": task,
         }  # fmt: skip

@@ -127,7 +127,8 @@ class Glyphs:
         corner = torch.randint(whole - n + 1, (b, 2), device=self.device)
         places = (corner[:, :1] + row) * whole + corner[:, 1:] + column
         # The token of a mark is always shown, those around it before others.
-        shown = int(n * n * (0.5 + 0.5 * float(torch.rand(()))))
+        least = 0.3 if done < WHOLE else 0.5
+        shown = int(n * n * (least + 0.5 * float(torch.rand(()))))
         kept = (torch.rand(b, n * n, device=self.device) + near.int() + here.int()).topk(shown, 1).indices
         targets = F.one_hot(kind, len(glyphs.LABELS)).float()
         return Batch(pictures, targets, kept, places, spots.gather(1, kept), weights.gather(1, kept))

@@ -9,17 +9,23 @@ import torch
 import torch.nn.functional as F
 
 from . import glyphs
+from .bundle import DEFAULT_QUALITY
 from .vit import Masked, Vit
 from .vit_sources import VISIBLE, Glyphs, Labelled, Unlabelled, grid_of
 from .vit_views import CHANNELS, SCALES, draw_rate, see, shape, spread_of_cosines
 
 PRETRAINED = (288, 384)
+# Prefixes and qualities that heads are trained for, and may be given.
+ANY_RATE = dict(prefixes=(12, 24, 48), qualities=(20, 90))
 TASKS = {
-    "pretrain": dict(size=PRETRAINED, batch=512, rate=1.5e-3),
-    "glyphs": dict(size=(448, 448), batch=2048, rate=1.5e-3, labels=glyphs.LABELS),
+    "pretrain": dict(size=PRETRAINED, batch=512, rate=1.5e-3, **ANY_RATE),
+    "glyphs": dict(size=(448, 448), batch=2048, rate=1.5e-3, labels=glyphs.LABELS,
+                   # What tells marks apart is in the outer channels, and gone at low quality.
+                   prefixes=(24, 48), qualities=(50, 90)),
     "waste": dict(size=(288, 384), batch=256, rate=7e-4,
-                  labels=["cardboard", "glass", "metal", "paper", "plastic", "trash"]),
-    "beans": dict(size=(448, 448), batch=128, rate=7e-4, labels=["angular_leaf_spot", "bean_rust", "healthy"]),
+                  labels=["cardboard", "glass", "metal", "paper", "plastic", "trash"], **ANY_RATE),
+    "beans": dict(size=(448, 448), batch=128, rate=7e-4, labels=["angular_leaf_spot", "bean_rust", "healthy"],
+                  **ANY_RATE),
 }  # fmt: skip
 DECAY = 0.05
 
@@ -124,14 +130,15 @@ class Training:
 
     def run(self, minutes, marks=12):
         """Trains until so many minutes are over, those before the last stop counted in."""
-        limit, before, since, losses = 60 * minutes, self.seconds, time.monotonic(), {}
+        recipe, losses = TASKS[self.task], {}
+        limit, before, since = 60 * minutes, self.seconds, time.monotonic()
         while self.seconds < limit or self.steps == 0:
             self.seconds = before + time.monotonic() - since
             done = min(1.0, self.seconds / limit)
-            rate = TASKS[self.task]["rate"] * min(1, (self.steps + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
+            rate = recipe["rate"] * min(1, (self.steps + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
             batch = self.source.batch(self.batch, done)
-            rate_of = draw_rate(len(batch.pictures), self.device)
-            seen = see(self.bundle, batch.pictures, *rate_of, self.views, self.spreads, exact=False)
+            coded = draw_rate(len(batch.pictures), recipe["prefixes"], recipe["qualities"], self.device)
+            seen = see(self.bundle, batch.pictures, *coded, self.views, self.spreads, exact=False)
             for arm in self.arms:
                 with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
                     loss = arm.loss(seen[arm.view], batch)
@@ -165,7 +172,7 @@ class Training:
         self.steps, self.seconds, self.curve = (state[key] for key in ("steps", "seconds", "curve"))
         print(f"going on from step {self.steps}, second {self.seconds:.0f}", flush=True)
 
-    def answers(self, pictures, quality=75, prefix=CHANNELS):
+    def answers(self, pictures, quality=DEFAULT_QUALITY, prefix=CHANNELS):
         """What every arm says. Shape: [n, 3, h, w] u8 -> {arm: [n] int64}."""
         found = {arm.name: [] for arm in self.arms}
         for x in pictures.split(128):
@@ -176,7 +183,7 @@ class Training:
                     found[arm.name].append(vit(seen[arm.view]).argmax(1))
         return {name: torch.cat(parts) for name, parts in found.items()}
 
-    def right(self, quality=75, prefix=CHANNELS, of=None):
+    def right(self, quality=DEFAULT_QUALITY, prefix=CHANNELS, of=None):
         """Which answers on the validation pictures, or on others, are right. -> {arm: bool [n]}."""
         pictures, labels = of or self.source.val
         return {name: said == labels for name, said in self.answers(pictures, quality, prefix).items()}

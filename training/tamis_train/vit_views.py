@@ -13,7 +13,9 @@ import math
 import torch
 import torch.nn.functional as F
 
-CHANNELS, PREFIXES, QUALITIES = 48, (12, 24, 48), (20, 90)
+from .bundle import DEFAULT_QUALITY
+
+CHANNELS = 48
 VIEWS = ("latent", "energy", "small", "full")
 SCALES = {"small": 2, "full": 1}
 CELL, PATCH = 8, 4  # pixels of a cell of the latent, cells of a patch, along a side
@@ -62,12 +64,12 @@ def see(bundle, pictures, quality, prefix, views, spreads, exact=True):
     return {view: seen[view] for view in views}
 
 
-def draw_rate(b, device):
+def draw_rate(b, prefixes, qualities, device):
     """Random qualities and prefixes; the default is what most will run, so it is not left to chance. -> [b] twice."""
-    quality = torch.randint(QUALITIES[0], QUALITIES[1] + 1, (b,), device=device)
-    quality = torch.where(torch.rand(b, device=device) < 0.3, 75, quality)
-    prefix = torch.tensor([*PREFIXES, CHANNELS], device=device)[torch.randint(len(PREFIXES) + 1, (b,), device=device)]
-    return quality, prefix
+    quality = torch.randint(qualities[0], qualities[1] + 1, (b,), device=device)
+    quality = torch.where(torch.rand(b, device=device) < 0.3, DEFAULT_QUALITY, quality)
+    every = torch.tensor([*prefixes, CHANNELS], device=device)
+    return quality, every[torch.randint(len(every), (b,), device=device)]
 
 
 def alter(x, size, zoom=(0.75, 1.4)):

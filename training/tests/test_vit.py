@@ -23,14 +23,16 @@ def test_a_seed_draws_the_same_marks_again():
     assert x.shape == (8, 3, 96, 96) and ((middle >= glyphs.MARGIN) & (middle <= 96 - glyphs.MARGIN)).all()
 
 
-def test_marks_are_small_and_all_different():
+def test_marks_are_small_and_differ_only_in_what_down_scaling_destroys():
     n = len(glyphs.LABELS)
-    cover = glyphs.shapes(torch.arange(n), torch.full((n,), 10.0), torch.zeros(n), torch.zeros(n, 2))
+    still = torch.zeros(n)
+    cover = glyphs.marks(torch.arange(n), torch.full((n,), 10.0), still, torch.zeros(n, 2), still + 0.1, still + 1)
     assert cover[0].sum() == 0
-    rows = (cover.amax(2) > 0.5).sum(1)[1:]
-    columns = (cover.amax(1) > 0.5).sum(1)[1:]
-    assert (torch.maximum(rows, columns) >= 6).all() and (torch.maximum(rows, columns) <= 12).all()
-    assert min((a - b).abs().sum() for i, a in enumerate(cover) for b in cover[:i]) > 8
+    size = (cover.amax(2) > 0.2).sum(1)[1:]
+    assert (size >= 7).all() and (size <= 12).all()
+    differences = lambda v: min((a - b).norm() for i, a in enumerate(v[1:]) for b in v[1 : 1 + i])
+    assert differences(cover) > 2.5
+    assert differences(shrink(cover[:, None], 2)[:, 0]) < 0.2 * differences(cover)
 
 
 def test_moving_by_whole_pixels_does_not_blur():
