@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from .bundle import DEFAULT_QUALITY
+from .vit import energy
 
 CHANNELS = 48
 VIEWS = ("latent", "energy", "small", "full")
@@ -55,8 +56,7 @@ def see(bundle, pictures, quality, prefix, views, spreads, exact=True):
     if {"latent", "energy"} & set(views):
         latent = bundle.head_input((bundle.project if exact else bundle.project_smooth)(x), quality, prefix)
         seen["latent"] = latent
-        # What a texture is made of is how strong channels are, not their signs.
-        seen["energy"] = torch.cat([latent, 0.5 * torch.log1p(8 * latent.abs())], 1)
+        seen["energy"] = energy(latent)
     for view, scale in SCALES.items():
         if view in views:
             y = F.conv2d(shrink(x, scale), cosines(str(x.device)), stride=8, groups=3)
