@@ -1,6 +1,6 @@
 """`python -m tamis_train head NAME` trains and exports a head; `python -m tamis_train card NAME` remakes its card;
 `codec` and `decoder` train a codec with neural decoders, or these alone, `export` writes the files of their checkpoints;
-`vit` trains transformers on latents beside their twins on pixels; `rebuild` remakes what is shipped."""
+`vit` trains transformers on latents beside their twins on pixels, `vit-ship` makes a head of one; `rebuild` remakes what is shipped."""
 
 import argparse
 import importlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import card, codec_command, peers_heads, peers_pictures, peers_sound, rebuild, vit_command, walloc
+from . import card, codec_command, peers_heads, peers_pictures, peers_sound, rebuild, vit_card, vit_command, walloc
 from .bundle import Bundle
 
 HEADS = ("waste", "digits")
@@ -36,6 +36,7 @@ def main(words=None):
     verb.add_argument("--out", type=Path)
     codec_command.arguments(verbs)
     vit_command.arguments(verbs)
+    vit_card.arguments(verbs)
     walloc.arguments(verbs)
     rebuild.arguments(verbs)
     peers_pictures.arguments(verbs)
@@ -46,6 +47,7 @@ def main(words=None):
         "codec": codec_command.run, "decoder": codec_command.run, "export": codec_command.export,
         "import-walloc": walloc.run, "rebuild": rebuild.run, "peers-pictures": peers_pictures.run, "peers-sound": peers_sound.run,
         "peers-heads": peers_heads.run, "vit": vit_command.run,
+        "vit-ship": vit_card.run,
     }  # fmt: skip
     if args.verb in others:
         others[args.verb](args)

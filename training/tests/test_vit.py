@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from tamis_train import glyphs, vit_command, vit_sources, vit_train
+from tamis_train import glyphs, vit_card, vit_command, vit_sources, vit_train
 from tamis_train.__main__ import main
 from tamis_train.bundle import Bundle
 from tamis_train.vit import Vit, patterns
@@ -118,6 +118,14 @@ def test_without_rounding_nearly_all_latents_are_the_same(rgb):
     assert (exact - smooth).abs().max() <= 1 and (exact != smooth).float().mean() < 0.01
 
 
+def test_a_head_allows_what_costs_little():
+    cells = {"24 65": 0.5, "24 75": 0.6, "24 90": 0.6, "48 50": 0.85, "48 65": 0.88, "48 75": 0.9, "48 90": 0.89}
+    figures = {"cells": {k: {"energy-1": v} for k, v in cells.items()}}
+    assert vit_card.rungs(figures, "energy-1") == {"prefixes": [48], "qualities": [65, 90]}
+    figures["cells"]["48 50"]["energy-1"] = 0.871
+    assert vit_card.rungs(figures, "energy-1")["qualities"] == [50, 90]
+
+
 @pytest.mark.parametrize("task", ["waste", "pretrain"])
 def test_training_goes_on_from_its_checkpoint(task, rgb, data, tmp_path):
     bundle = Bundle.load(rgb)
@@ -146,5 +154,15 @@ def test_the_command_pretrains_trains_and_exports(rgb, data, tmp_path, monkeypat
     assert {p.key: p.value for p in head.metadata_props}["tamis.grid"] == "exact 36x48"
     twin = onnx.load(tmp_path / "waste" / "full-1.onnx")
     assert [d.dim_value for d in twin.graph.input[0].type.tensor_type.shape.dim] == [1, 3, 288, 384]
+    monkeypatch.setitem(vit_card.TEXT, "waste", vit_card.TEXT["glyphs"])
+    words = ["--trained", str(tmp_path / "waste"), "--arm", "latent-2", "--machine", "a test", "--out", str(tmp_path / "shipped")]
+    main(["vit-ship", "waste", *words])
+    shipped = onnx.load(tmp_path / "shipped" / "head.onnx")
+    assert "48" in {p.key: p.value for p in shipped.metadata_props}["tamis.prefixes"].split(",")
+    assert (tmp_path / "shipped" / "head.onnx").stat().st_size < 0.7 * (tmp_path / "waste" / "latent-2.onnx").stat().st_size
+    x = {"latent": torch.randn(1, 48, 36, 48).numpy()}
+    answers = [onnxruntime.InferenceSession(m.SerializeToString()).run(None, x)[0] for m in (head, shipped)]
+    assert abs(answers[0] - answers[1]).max() < 1e-2
+    assert "only this head right" in (tmp_path / "shipped" / "README.md").read_text()
     with pytest.raises(SystemExit, match="no such view as half"):
         main(["vit", "waste", "--views", "half", "--work", str(tmp_path)])
