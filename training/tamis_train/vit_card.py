@@ -148,7 +148,7 @@ def readme(task, figures):
         "",
         f"* Data: {text['data']}.",
         f"* Command: `python -m tamis_train vit {task} --views {views(right)} --seeds {seeds(right)} --minutes "
-        f"{figures['minutes']:g} --final {n}`, then `python -m tamis_train vit-ship {task} --arm {arm}`",
+        f"{figures['minutes']:g} --final {n}`, then `vit-ship {task} --arm {arm}`",
         f"* {steps} steps of every model in {figures['minutes']:g} minutes, on {figures['machine']}; seed {seed}.",
         f"* {figures['bytes'] // 1000} kB: large weights are kept in 16 bits.",
         f"* Licence of the weights: {text['licence']}.",
