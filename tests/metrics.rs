@@ -156,10 +156,11 @@ fn a_plot_shows_all_that_was_given() {
         y_label: "PSNR (dB)".into(),
         log_x: true,
         series: vec![
-            Series { name: "tamis".into(), points: vec![point(0.1, 28.0), labelled] },
+            Series { name: "tamis".into(), points: vec![point(0.1, 28.0), labelled], faint: false },
             Series {
                 name: "jpeg".into(),
                 points: vec![point(0.0, 30.0), point(1.0, f64::NAN), point(1.0, 35.0)],
+                faint: false,
             },
         ],
     };
@@ -177,10 +178,12 @@ fn a_plot_shows_all_that_was_given() {
 
 #[test]
 fn odd_plots_have_no_odd_numbers() {
-    let one = |x: f64, y: f64| vec![Series { name: "s".into(), points: vec![point(x, y)] }];
+    let one =
+        |x: f64, y: f64| vec![Series { name: "s".into(), points: vec![point(x, y)], faint: false }];
     let wide = vec![Series {
         name: String::new(),
         points: vec![point(1e-99, 1e-300), point(9e99, -9e99), point(f64::MAX, f64::MIN)],
+        faint: true,
     }];
     for series in [vec![], one(0.0, 0.0), one(7.0, -3e9), one(1e-12, 1e-12), wide] {
         for log_x in [false, true] {

@@ -324,3 +324,74 @@ fn infer_says_what_runs_a_head() {
     assert!(infer("waste", &["-v"]).contains("plain tract"));
     assert!(infer("waste", &["--int8"]).contains("--int8 changes nothing"));
 }
+
+#[test]
+fn tune_writes_a_table_and_a_target_picks_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, label) in ["a", "b", "a", "c", "b"].into_iter().enumerate() {
+        let kind = folder.path().join("calib").join(label);
+        std::fs::create_dir_all(&kind).unwrap();
+        let png = tamis::pipeline::media::encode_png(&picture(192, 192, i as u64)).unwrap();
+        std::fs::write(kind.join(format!("{i}.png")), png).unwrap();
+    }
+    std::fs::write(folder.path().join("vit.onnx"), head(&[])).unwrap();
+    let run = |words: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tamis"));
+        let output = command.args(words.split(' ')).current_dir(folder.path()).output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, said) = run("tune vit.onnx --calib calib -o tuned.onnx --target-ms 1e6 --json");
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let onnx = std::fs::read(folder.path().join("tuned.onnx")).unwrap();
+    let tuned = Head::card_of("tuned", &onnx).unwrap().tuned.unwrap();
+    assert_eq!((tuned.latents, tuned.tokens, tuned.elsewhere()), (5, 10, None));
+    assert!(tuned.rows.windows(2).all(|w| w[0].ms < w[1].ms && w[0].cosine < w[1].cosine));
+    assert!(tuned.rows.iter().all(|r| r.accuracy.is_some()), "{tuned:?}");
+    assert_eq!(report["tuned"]["rows"].as_array().unwrap().len(), tuned.rows.len());
+    assert_eq!(report["picked"]["agreement"], 100.0);
+    let svg = std::fs::read_to_string(folder.path().join("tuned.svg")).unwrap();
+    assert!(svg.contains(">in the table<") && svg.contains(">1000000 ms<"), "{svg}");
+    // Every row can be run.
+    for row in &tuned.rows {
+        let (code, out, said) =
+            run(&format!("infer calib --head tuned.onnx --json -v --target-ms {}", row.ms));
+        assert_eq!((code, out.lines().count()), (Some(0), 5), "{said}");
+        let words = row.schedule.as_ref().map_or("2 blocks".into(), |s| s.to_string());
+        assert!(said.contains(&words), "{said}");
+    }
+    let none = "--target-ms 1e-9";
+    for (words, expected, why) in [
+        ("infer calib --head tuned.onnx --int8 --target-ms 5", 2, "cannot be used with"),
+        ("infer calib --head vit.onnx --target-ms 5", 2, "tamis tune vit.onnx --calib"),
+        (&format!("infer calib --head tuned.onnx {none}"), 2, "the fastest way ("),
+        (&format!("tune vit.onnx --calib calib -o other.onnx {none}"), 3, "cannot be met"),
+        ("tune tuned.onnx --calib calib -o again.onnx", 0, "table of schedules was for other"),
+    ] {
+        let (code, _, said) = run(words);
+        assert!(code == Some(expected) && said.contains(why), "{words}: {code:?} {said}");
+    }
+    let again = std::fs::read(folder.path().join("again.onnx")).unwrap();
+    assert_eq!(Head::card_of("again", &again).unwrap().tuned, None);
+    for (ms, expected) in [("1e6", 0), ("1e-9", 78)] {
+        let config = format!(
+            "source = {{ kind = \"files\", paths = [\"calib\"] }}\ncodec = {{ bundle = \"rgb\" }}\n\
+             infer = {{ head = \"tuned.onnx\", target_ms = {ms} }}\n\
+             sink = [{{ kind = \"json\", path = \"out.jsonl\" }}]\n"
+        );
+        std::fs::write(folder.path().join("line.toml"), config).unwrap();
+        let (code, _, said) = run("check line.toml");
+        assert_eq!(code, Some(expected), "{said}");
+    }
+}
+
+#[test]
+fn tables_from_anywhere_are_refused_with_the_reason() {
+    for (table, why) in
+        [("rows = []", "missing field"), ("rows = 1", "tamis.tuned"), ("[", "tamis.tuned")]
+    {
+        let refused = Head::from_onnx("head", &head(&[("tamis.tuned", table)])).unwrap_err();
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
+}

@@ -38,7 +38,7 @@ pub enum Verb {
     Recover(Recover),
     /// Run a model on the latents of pictures, sounds or .tamis files
     Infer(Infer),
-    /// Choose the layers of a head that may run in int8, by what that changes on your files
+    /// Choose what of a head may run in int8, and on how few of its tokens, by what that changes on your files
     Tune(Tune),
     /// Run the line that a config describes
     Run(Run),
@@ -298,6 +298,9 @@ pub struct Infer {
     /// How those tokens are chosen: merge, wpr, flow, transition, adaptive, bits, random, random1, ...
     #[arg(long, default_value = "merge", requires = "keep")]
     pub policy: Policy,
+    /// As faithful as so many milliseconds allow, by the table that `tune --target-ms` wrote into the head
+    #[arg(long, value_name = "MS", value_parser = positive, conflicts_with_all = ["int8", "keep", "policy"])]
+    pub target_ms: Option<f64>,
     /// Say what runs the head, and why if its transformer is not recognised
     #[arg(short, long)]
     pub verbose: bool,
@@ -318,9 +321,13 @@ pub struct Tune {
     /// Pictures, sounds or .tamis files to try it on, a hundred or more; folders, patterns
     #[arg(long, required = true, num_args = 1..)]
     pub calib: Vec<PathBuf>,
-    /// The head with its choice, for `infer --int8`: another .onnx file
+    /// The head with its choice, for `infer --int8` and `infer --target-ms`: another .onnx file
     #[arg(short, long)]
     pub output: PathBuf,
+    /// Also search which tokens to leave out: a table of what ways to run the head cost and keep on this machine, in
+    /// the output and as a plot beside it (.svg); says which fits into so many milliseconds
+    #[arg(long, value_name = "MS", value_parser = positive)]
+    pub target_ms: Option<f64>,
     /// Mean cosine of the logits to those of floats that must be kept
     #[arg(long, default_value_t = 0.999, value_parser = share)]
     pub cosine: f64,

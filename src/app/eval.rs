@@ -214,6 +214,7 @@ fn plot(curves: &[Curve], audio: bool) -> String {
             .iter()
             .map(|(q, m)| Point { x: m.bits, y: m.psnr_db, label: Some(q.value().to_string()) })
             .collect(),
+        ..Series::default()
     });
     line_plot(&Plot {
         title: "Rate and distortion, mean of the files; labels are qualities".into(),

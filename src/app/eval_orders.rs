@@ -272,6 +272,7 @@ fn plots(
                     label: None,
                 })
                 .collect(),
+            ..Series::default()
         });
         let bits = if audio { "bits per sample" } else { "bits per pixel" };
         Plot {

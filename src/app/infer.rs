@@ -16,7 +16,9 @@ use crate::pipeline::sinks::prediction_json;
 use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Infer, Unpack};
 use crate::pipeline::{Gone, Item, Pipeline, Report, Stage};
-use crate::runtime::{Engine, Head, HeadCard, HeadOptions, Tokens, find_codec, find_head_with};
+use crate::runtime::{
+    Engine, Head, HeadCard, HeadOptions, Tokens, find_codec, find_head_with, options_within,
+};
 
 /// Items classified at once when they are waiting.
 const BATCH: usize = 8;
@@ -28,11 +30,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
     }
     let reading = files::reading(&typed.input)?;
-    let tokens = match typed.keep {
-        Some(keep) => Tokens::Share(typed.policy, keep),
-        None => Tokens::All,
-    };
-    let options = HeadOptions { int8: typed.int8, tokens };
+    let options = options(typed)?;
     let find = || find_head_with(&typed.head, &options);
     let first = find().map_err(|e| Error::config("--head", e))?;
     let (card, engine) = (first.card().clone(), first.engine().clone());
@@ -117,6 +115,17 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     }
     let lost = reports.iter().any(|r| outcome(r) == Outcome::WithLosses);
     Ok(if lost { Outcome::WithLosses } else { Outcome::Done })
+}
+
+/// How the head is run: as typed, or as its table says.
+fn options(typed: &Typed) -> Result<HeadOptions> {
+    if let Some(ms) = typed.target_ms {
+        let (options, words) = options_within(&typed.head, ms, "--target-ms")?;
+        words.into_iter().for_each(super::say);
+        return Ok(options);
+    }
+    let share = |keep| Tokens::Share(typed.policy, keep);
+    Ok(HeadOptions { int8: typed.int8, tokens: typed.keep.map_or(Tokens::All, share) })
 }
 
 fn classify(

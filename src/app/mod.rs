@@ -24,6 +24,8 @@ mod replay;
 mod run;
 #[cfg(feature = "onnx")]
 mod tune;
+#[cfg(feature = "onnx")]
+mod tune_table;
 
 use std::collections::VecDeque;
 use std::process::ExitCode;

@@ -10,6 +10,9 @@ use crate::pipeline::config::Config;
 /// Runs a config to its end, or until a signal asks to stop.
 pub fn run(typed: &Run) -> anyhow::Result<Outcome> {
     let config = Config::open(&typed.config)?;
+    if let Some(infer) = &config.infer {
+        infer.options()?.1.into_iter().for_each(super::say);
+    }
     let report = config.build()?.run(&stop_flag(), |_, item| tell(item))?;
     if typed.json {
         print_line(fields(&report))?;

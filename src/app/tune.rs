@@ -1,4 +1,5 @@
-//! `tamis tune`: which layers of a head may run in int8, written into its metadata.
+//! `tamis tune`: which layers of a head may run in int8, and which schedules of tokens are worth it, written into its
+//! metadata.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,16 +9,19 @@ use serde_json::json;
 
 use super::args::Tune as Typed;
 use super::files::{is_same, written};
+use super::tune_table;
 use super::{Outcome, files, outcome, print_line, say, stop_flag, tell};
 use crate::bitstream::Limits;
 use crate::codec::{Bundle, Latent, Quality};
 use crate::error::{Error, Result};
-use crate::lab::tune::{Choice, Goal, tune};
+use crate::lab::tune::{Asked, Choice, Goal, search, tune};
 use crate::pipeline::sinks::write_whole;
 use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Unpack};
 use crate::pipeline::{Pipeline, Stage};
-use crate::runtime::{FloatLayers, Head, HeadCard, LAYERS, find_codec, head_file, with_property};
+use crate::runtime::{
+    FloatLayers, Head, HeadCard, LAYERS, TUNED, find_codec, head_file, with_property,
+};
 
 /// Latents that are looked at, at most.
 const LATENTS: usize = 512;
@@ -35,10 +39,10 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         let reason = format!("{}: is the head itself; name another file", typed.output.display());
         return Err(Error::config("--output", reason).into());
     }
-    let card = Head::from_onnx(&path, &onnx)?.card().clone();
+    let card = Head::card_of(&path, &onnx)?;
     let bundle = Arc::new(find_codec(card.codec, &card.bundle)?);
     let stop = stop_flag();
-    let (latents, outcome) = latents(typed, &card, &bundle)?;
+    let (latents, names, mut outcome) = latents(typed, &card, &bundle)?;
     let stopped = || anyhow::anyhow!("stopped; nothing is written");
     if stop.load(Ordering::Relaxed) {
         return Err(stopped());
@@ -54,14 +58,63 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         bar.set_position(done as u64);
     })?;
     let choice = choice.ok_or_else(stopped)?;
+    let floats = choice.floats();
+    let truths = tune_table::truths(&names, &card.labels);
+    let found = match typed.target_ms {
+        None => None,
+        Some(target_ms) => {
+            let asked = Asked {
+                name: &path,
+                onnx: &onnx,
+                bundle: &bundle,
+                latents: &latents,
+                truths: truths.as_deref(),
+                floats: &floats,
+                target_ms,
+                date: tune_table::today(),
+            };
+            let found = search(&asked, &stop, |what, done, all| {
+                bar.set_message(what.to_owned());
+                bar.set_length(all as u64);
+                bar.set_position(done as u64);
+            })?;
+            Some(found.ok_or_else(stopped)?)
+        }
+    };
     bar.finish_and_clear();
-    let floats = FloatLayers(choice.floats()).to_string();
-    let tuned = with_property(&path, &onnx, "tamis.floats", &floats)?;
+    let tuned = with_property(&path, &onnx, "tamis.floats", &FloatLayers(floats).to_string())?;
+    // A table for other layers would be wrong.
+    let text = match &found {
+        Some(found) => found.tuned.text().map_err(|why| Error::bundle(&path, why))?,
+        None => String::new(),
+    };
+    let tuned = match found.is_some() || card.tuned.is_some() {
+        true => with_property(&path, &tuned, TUNED, &text)?,
+        false => tuned,
+    };
     write_whole(&typed.output, &tuned)?;
-    if typed.json {
-        print_line(report(typed, &choice, latents.len()))?;
-    } else {
-        table(typed, &choice, latents.len())?;
+    if found.is_none() && card.tuned.is_some() {
+        say("the table of schedules was for other layers and is left out; --target-ms makes one");
+    }
+    let mut fields = report(typed, &choice, latents.len());
+    if !typed.json {
+        table(&choice, latents.len())?;
+    }
+    if let Some((found, target)) = found.as_ref().zip(typed.target_ms) {
+        let plot = typed.output.with_extension("svg");
+        write_whole(&plot, tune_table::plot(found, target).as_bytes())?;
+        match typed.json {
+            true => tune_table::add_fields(&mut fields, found, target, &plot),
+            false => tune_table::print(found, target, &plot)?,
+        }
+        if let Err(why) = found.tuned.within(target) {
+            say(format_args!("--target-ms cannot be met: {why}"));
+            outcome = Outcome::WithLosses;
+        }
+    }
+    match typed.json {
+        true => print_line(fields)?,
+        false => print_line(format!("written to {}", typed.output.display()))?,
     }
     if choice.kept.cosine < goal.cosine || choice.kept.agreement < goal.agreement {
         say("the goal is not reached even in floats; is the head run on other latents?");
@@ -69,19 +122,24 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Latents of the files to calibrate with.
+/// Latents of the files to calibrate with, and the names of these files.
 fn latents(
     typed: &Typed,
     card: &HeadCard,
     bundle: &Arc<Bundle>,
-) -> anyhow::Result<(Vec<Latent>, Outcome)> {
+) -> anyhow::Result<(Vec<Latent>, Vec<String>, Outcome)> {
     let found = find_files(&typed.calib)?;
     files::spare_inputs(&found, &typed.output)?;
     let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
-    let (packets, media): (Vec<PathBuf>, Vec<PathBuf>) =
+    let (packets, mut media): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.into_iter().partition(|p| holds_packets(p));
+    if media.len() > LATENTS {
+        // Of all folders, not of the first.
+        media = (0..LATENTS).map(|i| media[i * media.len() / LATENTS].clone()).collect();
+        say(format_args!("tuning on {LATENTS} of the files, evenly spread"));
+    }
     let reading = files::reading(&typed.input)?;
-    let (mut kept, mut result) = (Vec::new(), Outcome::Done);
+    let (mut kept, mut names, mut result) = (Vec::new(), Vec::new(), Outcome::Done);
     let encode = Encode::new(bundle.clone(), bundle.channels(), Quality::new(typed.quality)?)?;
     let unpack = Unpack::new(bundle.clone(), Limits::default());
     let lines: [(Files, Box<dyn Stage>); 2] = [
@@ -95,7 +153,10 @@ fn latents(
             tell(item);
             let latent = item.latent.as_ref().filter(|l| l.cells() > 0);
             match latent.map(|latent| (latent, card.shape(bundle, latent))) {
-                Some((latent, Ok(_))) if kept.len() < LATENTS => kept.push(latent.clone()),
+                Some((latent, Ok(_))) if kept.len() < LATENTS => {
+                    kept.push(latent.clone());
+                    names.push(item.name.clone());
+                }
                 Some((_, Err(why))) => {
                     say(format_args!("{}: not tuned on: {why}", item.name));
                     result = Outcome::WithLosses;
@@ -113,7 +174,7 @@ fn latents(
             Error::input(typed.join(" "), "holds nothing that the head can be tried on").into()
         );
     }
-    Ok((kept, result))
+    Ok((kept, names, result))
 }
 
 fn report(typed: &Typed, choice: &Choice, count: usize) -> serde_json::Value {
@@ -135,7 +196,7 @@ fn report(typed: &Typed, choice: &Choice, count: usize) -> serde_json::Value {
     })
 }
 
-fn table(typed: &Typed, choice: &Choice, count: usize) -> Result<()> {
+fn table(choice: &Choice, count: usize) -> Result<()> {
     print_line("layer          LIM      ZD   1 - cosine alone   numbers")?;
     for l in &choice.layers {
         let name = format!("{}.{}", l.block, LAYERS[l.layer]);
@@ -147,6 +208,5 @@ fn table(typed: &Typed, choice: &Choice, count: usize) -> Result<()> {
         |g: &Goal| format!("cosine {:.5}, same label {:.1} %", g.cosine, 100.0 * g.agreement);
     print_line(format!("all in int8: {} (n = {count})", words(&choice.all_int8)))?;
     let (all, floats) = (choice.layers.len(), choice.floats().len());
-    print_line(format!("{} of {all} layers in int8: {}", all - floats, words(&choice.kept)))?;
-    print_line(format!("written to {}", typed.output.display()))
+    print_line(format!("{} of {all} layers in int8: {}", all - floats, words(&choice.kept)))
 }

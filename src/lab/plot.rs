@@ -24,6 +24,8 @@ pub struct Series {
     pub name: String,
     /// Points in the order they are joined; one that is not finite, or beyond 1e100, is left out.
     pub points: Vec<Point>,
+    /// Whether it is only there to compare with: grey, its points not joined.
+    pub faint: bool,
 }
 
 /// One measured point.
@@ -40,6 +42,8 @@ pub struct Point {
 /// Colours that stay apart on white, also for the colour-blind (Okabe and Ito, yellow left out).
 const COLOURS: [&str; 7] =
     ["#0072b2", "#d55e00", "#009e73", "#b0528a", "#c98600", "#3f9fd8", "#333333"];
+/// Of what is only there to compare with.
+const FAINT: &str = "#c4c4c4";
 /// One pattern for each round through the colours.
 const DASHES: [&str; 3] = ["", "8 4", "2 3"];
 const FRAME: [f64; 4] = [72.0, 48.0, 600.0, 400.0];
@@ -98,10 +102,14 @@ fn panel(plot: &Plot) -> (String, f64) {
     grid(&mut body, &x_axis, &y_axis);
     titles(&mut body, plot);
     for (i, points) in shown.iter().enumerate() {
-        let colour = COLOURS[i % COLOURS.len()];
+        let faint = plot.series[i].faint;
+        let colour = if faint { FAINT } else { COLOURS[i % COLOURS.len()] };
         let path: Vec<String> =
             points.iter().map(|p| at(p)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        push(&mut body, format_args!("<polyline points=\"{}\" {}/>", path.join(" "), stroke(i)));
+        let (path, stroke) = (path.join(" "), stroke(i));
+        if !faint {
+            push(&mut body, format_args!("<polyline points=\"{path}\" {stroke}/>"));
+        }
         for point in points {
             let (x, y) = at(point);
             push(
@@ -238,16 +246,20 @@ fn legend(body: &mut String, plot: &Plot) -> f64 {
     let x = left + width + 14.0;
     for (i, series) in plot.series.iter().enumerate().filter(|s| !s.1.name.is_empty()) {
         let y = top + 12.0 + 21.0 * i as f64;
+        let colour = if series.faint { FAINT } else { COLOURS[i % COLOURS.len()] };
+        if !series.faint {
+            let (end, stroke) = (x + 26.0, stroke(i));
+            push(
+                body,
+                format_args!("<line x1=\"{x}\" y1=\"{y}\" x2=\"{end}\" y2=\"{y}\" {stroke}/>"),
+            );
+        }
         push(
             body,
             format_args!(
-                "<line x1=\"{x}\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" {}/>\n\
-                 <circle cx=\"{}\" cy=\"{y}\" r=\"3.5\" fill=\"{}\"/>\n\
+                "<circle cx=\"{}\" cy=\"{y}\" r=\"3.5\" fill=\"{colour}\"/>\n\
                  <text x=\"{}\" y=\"{}\">{}</text>",
-                x + 26.0,
-                stroke(i),
                 x + 13.0,
-                COLOURS[i % COLOURS.len()],
                 x + 33.0,
                 y + 4.5,
                 escaped(&series.name)

@@ -3,6 +3,7 @@
 use super::head_card::{HeadCard, Prediction};
 use super::model::{File, Model, Options};
 use super::precision::{Engine, HeadOptions, Precision};
+use super::schedule::Tokens;
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 
@@ -55,6 +56,14 @@ impl Head {
         Ok(Self { card, model: file.prepare(&shapes, true, &options)? })
     }
 
+    /// What an ONNX file says of itself: nothing is prepared.
+    ///
+    /// # Errors
+    /// `Bundle` if the file is damaged or lacks metadata.
+    pub fn card_of(name: &str, onnx: &[u8]) -> Result<HeadCard> {
+        HeadCard::from_properties(name, &File::read(name, onnx)?.properties())
+    }
+
     /// What the model says of itself.
     pub fn card(&self) -> &HeadCard {
         &self.card
@@ -63,6 +72,15 @@ impl Head {
     /// What runs it.
     pub fn engine(&self) -> &Engine {
         self.model.engine()
+    }
+
+    /// Goes on with other tokens than it was read for.
+    ///
+    /// # Errors
+    /// `Bundle` if tokens are to be left out and no transformer is recognised, or in blocks that it does
+    /// not have.
+    pub fn keep(&mut self, tokens: &Tokens) -> Result<()> {
+        self.model.keep(tokens)
     }
 
     /// Refuses a bundle whose latents the model was not trained on.

@@ -2,6 +2,7 @@
 
 use super::head_card::{HeadCard, Prediction};
 use super::precision::{Engine, HeadOptions};
+use super::schedule::Tokens;
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 
@@ -30,6 +31,22 @@ impl Head {
     /// `Bundle`.
     pub fn from_onnx_with(name: &str, _onnx: &[u8], _options: &HeadOptions) -> Result<Self> {
         Err(absent(name))
+    }
+
+    /// Always fails.
+    ///
+    /// # Errors
+    /// `Bundle`.
+    pub fn card_of(name: &str, _onnx: &[u8]) -> Result<HeadCard> {
+        Err(absent(name))
+    }
+
+    /// Always fails.
+    ///
+    /// # Errors
+    /// `Bundle`.
+    pub fn keep(&mut self, _tokens: &Tokens) -> Result<()> {
+        Err(absent(&self.card.name))
     }
 
     /// What runs it: nothing.

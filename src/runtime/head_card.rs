@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::precision::FloatLayers;
+use super::tuned::{TUNED, Tuned};
 use crate::codec::{Bundle, CodecId, Kind, Latent, Quality};
 use crate::error::{Error, Result};
 
@@ -33,6 +34,8 @@ pub struct HeadCard {
     /// Layers that stay floats when the others are quantised: block, and place in
     /// [`LAYERS`](super::LAYERS).
     pub floats: Vec<(usize, usize)>,
+    /// What was measured of it, if it was.
+    pub tuned: Option<Tuned>,
 }
 
 /// What a head answers.
@@ -83,6 +86,9 @@ impl HeadCard {
             _ => return Err(wrong("grid", &grid)),
         };
         let floats = p.get("tamis.floats").map_or("", String::as_str);
+        let tuned = Tuned::parse(p.get(TUNED).map_or("", String::as_str)).map_err(|why| {
+            Error::bundle(name, format!("property {TUNED}: {why}; tune the head again"))
+        })?;
         let rate = p.get("tamis.rate").map_or("0", String::as_str);
         Ok(Self {
             name: name.into(),
@@ -99,6 +105,7 @@ impl HeadCard {
                 .parse()
                 .map(|f: FloatLayers| f.0)
                 .map_err(|_| wrong("floats", floats))?,
+            tuned,
         })
     }
 

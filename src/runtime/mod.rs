@@ -34,6 +34,7 @@ mod schedule;
 mod tiles;
 #[cfg(feature = "onnx")]
 mod transformer;
+mod tuned;
 mod whole;
 
 pub use cpu::Simd;
@@ -46,7 +47,7 @@ pub use model::{Model, Options};
 pub(crate) use model::{block_similarities, encoder_of};
 pub use models::{
     decoder_file, decoders_of, find_bundle, find_codec, find_decoder, find_head, find_head_with,
-    head_file, shipped_bundles, shipped_heads,
+    head_file, options_within, shipped_bundles, shipped_heads,
 };
 pub use neural::Neural;
 pub use neural_card::{DecoderCard, DecoderSize, Role};
@@ -57,4 +58,5 @@ pub use precision::{Engine, FloatLayers, HeadOptions, LAYERS, Precision};
 pub use property::with_property;
 pub use schedule::{POLICIES, Policy, Schedule, Tokens};
 #[cfg(feature = "onnx")]
-pub(crate) use transformer::Transformer;
+pub(crate) use transformer::{Transformer, prepare};
+pub use tuned::{TUNED, Tuned, TunedRow, machine};

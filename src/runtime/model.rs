@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{ModelProto, type_proto};
@@ -130,35 +130,19 @@ impl File {
         let why = match options.simd.map(|simd| (simd, self.recognise(shapes))) {
             Some((simd, Ok(found))) => {
                 self.check_floats(&found, &options.precision)?;
-                let thin = self.thin(&found, &options.tokens)?;
-                match self.replaced(&found, simd, shapes, latent, &options.precision, thin) {
-                    Ok(model) => return Ok(model),
+                match self.replaced(&found, simd, shapes, latent, &options.precision) {
+                    Ok(mut model) => return model.keep(&options.tokens).map(|()| model),
                     Err(why) => why.to_string(),
                 }
             }
             Some((_, Err(why))) => why,
             None => "it was asked for".into(),
         };
-        if options.tokens != Tokens::All {
-            let reason = format!("leaves out no tokens, since it runs in plain tract: {why}");
-            return Err(Error::bundle(&self.name, reason));
-        }
         let parse = || tract_onnx::onnx().model_for_proto_model(&self.proto);
         let model = guarded(&self.name, parse)?;
         let (engine, plans) = (Engine::Plain { why }, HashMap::new());
-        Ok(Model { name: self.name, model, engine, latent: false, plans, thin: None })
-    }
-
-    /// What leaves out tokens of a transformer, if something is to.
-    fn thin(&self, found: &Recognised, tokens: &Tokens) -> Result<Option<Arc<Thin>>> {
-        let blocks = found.encoder.blocks.len();
-        let schedule = tokens.schedule(blocks).map_err(|why| Error::bundle(&self.name, why))?;
-        let Some(schedule) = schedule else { return Ok(None) };
-        if let Some(why) = &found.no_embed {
-            let reason = format!("leaves out no tokens, since tract makes them: {why}");
-            return Err(Error::bundle(&self.name, reason));
-        }
-        Ok(Some(Arc::new(Thin { schedule, blocks, left: Mutex::default() })))
+        let mut model = Model { name: self.name, model, engine, latent: false, plans, thin: None };
+        model.keep(&options.tokens).map(|()| model)
     }
 
     /// Refuses to keep layers that are not there.
@@ -182,7 +166,6 @@ impl File {
         shapes: &[Vec<usize>],
         latent: bool,
         precision: &Precision,
-        thin: Option<Arc<Thin>>,
     ) -> Result<Model> {
         let encoder = &found.encoder;
         let blocks = encoder.blocks.len();
@@ -193,10 +176,11 @@ impl File {
             width: encoder.width,
             heads: encoder.heads,
             int8: layers.filter(|&(block, layer)| small(block, layer)).count(),
-            schedule: thin.as_ref().map(|t| t.schedule.clone()),
+            schedule: None,
             no_embed: found.no_embed.clone(),
             simd,
         };
+        let thin = found.no_embed.is_none().then(|| Arc::new(Thin { blocks, ..Thin::default() }));
         let prepared = Arc::from(prepare(encoder, simd, small));
         let framework = tract_onnx::onnx();
         let replace = || found.replace(&framework, &self.proto, prepared, latent, thin.clone());
@@ -230,6 +214,35 @@ impl Model {
     /// What runs it.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Goes on with other tokens from now on.
+    ///
+    /// # Errors
+    /// `Bundle` if tokens are to be left out that are not made here, or in blocks that are not there.
+    pub fn keep(&mut self, tokens: &Tokens) -> Result<()> {
+        let refuse = |why: String| Err(Error::bundle(&self.name, why));
+        let why = match &mut self.engine {
+            Engine::Transformer { blocks, schedule, no_embed, .. } => {
+                let asked = match tokens.schedule(*blocks) {
+                    Ok(asked) => asked,
+                    Err(why) => return refuse(why),
+                };
+                if let Some(thin) = &self.thin {
+                    schedule.clone_from(&asked);
+                    *thin.schedule.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+                    thin.left.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    return Ok(());
+                }
+                format!("tract makes them: {}", no_embed.as_deref().unwrap_or_default())
+            }
+            Engine::Plain { why } => format!("it runs in plain tract: {why}"),
+            Engine::Absent => "it is not run".into(),
+        };
+        match tokens {
+            Tokens::All => Ok(()),
+            _ => refuse(format!("leaves out no tokens, since {why}")),
+        }
     }
 
     /// The patches that the last run went on with to its end; empty if tokens are not left out.

@@ -151,6 +151,24 @@ pub fn find_head_with(name: &str, options: &HeadOptions) -> Result<Head> {
     Head::from_onnx_with(&path, &onnx, options)
 }
 
+/// How the head of a name or path is run best in so many milliseconds, by the table in its metadata, and
+/// what is to be said of that table.
+///
+/// # Errors
+/// As [`find_head`]; `Config` at `at` if it has no table, or no row as fast as that.
+pub fn options_within(name: &str, ms: f64, at: &str) -> Result<(HeadOptions, Option<String>)> {
+    let (path, onnx) = head_file(name)?;
+    let tuned = Head::card_of(&path, &onnx)?.tuned.ok_or_else(|| {
+        let reason = format!(
+            "{ms}; {path} has no table of what it takes: make one with `tamis tune {name} --calib \
+             FILES -o TUNED.onnx --target-ms {ms}`"
+        );
+        Error::config(at, reason)
+    })?;
+    let row = tuned.within(ms).map_err(|why| Error::config(at, why))?;
+    Ok((row.options(), tuned.elsewhere().map(|why| format!("{path}: {why}"))))
+}
+
 /// Where the head of a name or path is, and its ONNX file.
 ///
 /// # Errors

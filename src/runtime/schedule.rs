@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// How tokens are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Policy {
@@ -76,7 +78,8 @@ impl fmt::Display for Policy {
 }
 
 /// A policy and where it acts, in words: `wpr 1:0.7 3:0.5`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Schedule {
     /// How tokens are chosen.
     pub policy: Policy,
@@ -163,6 +166,20 @@ impl FromStr for Schedule {
             return Err("blocks must rise and shares fall, and there must be one".into());
         }
         Ok(Self { policy, stages })
+    }
+}
+
+impl TryFrom<String> for Schedule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Schedule> for String {
+    fn from(schedule: Schedule) -> Self {
+        schedule.to_string()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::media::{FPS, Limits, RATE_LIMIT, check_sound_shape};
 use crate::pipeline::stages::{Encode, Every, check_fit};
-use crate::runtime::{find_bundle, find_head};
+use crate::runtime::{find_bundle, find_head_with};
 
 /// Longest sound made in code: four months.
 const SECONDS_LIMIT: f64 = 1e7;
@@ -40,7 +40,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
     Encode::new(bundle.clone(), channels, Quality::DEFAULT)
         .map_err(|e| Error::config("codec.channels", e))?;
     if let Some(infer) = &config.infer {
-        find_head(&infer.head)?.check(&bundle)?;
+        find_head_with(&infer.head, &infer.options()?.0)?.check(&bundle)?;
     }
     Ok(())
 }

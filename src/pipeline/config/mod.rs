@@ -19,7 +19,7 @@ use super::stages::{Crop, Decode, Encode, Every, Infer, KEYS, Pack, Rated, Resiz
 use crate::bitstream::Coder;
 use crate::codec::{Quality, read_file};
 use crate::error::{Error, Result};
-use crate::runtime::{find_bundle, find_head};
+use crate::runtime::{HeadOptions, find_bundle, find_head_with, options_within};
 
 /// Largest config read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -187,6 +187,23 @@ impl CodecConfig {
 pub struct InferConfig {
     /// Head: name or path.
     pub head: String,
+    /// The time there is for a latent, by the table in the head that `tune` wrote; without it, all tokens in floats.
+    ///
+    /// Units: milliseconds.
+    pub target_ms: Option<f64>,
+}
+
+impl InferConfig {
+    /// How the head is run, and what is to be said of its table.
+    ///
+    /// # Errors
+    /// `Config` if it has no table, or no row as fast as that.
+    pub fn options(&self) -> Result<(HeadOptions, Option<String>)> {
+        match self.target_ms {
+            Some(ms) => options_within(&self.head, ms, "infer.target_ms"),
+            None => Ok((HeadOptions::default(), None)),
+        }
+    }
 }
 
 /// Where items go.
@@ -302,7 +319,7 @@ impl Config {
         }
         let mut card = None;
         if let Some(infer) = &self.infer {
-            let head = find_head(&infer.head)?;
+            let head = find_head_with(&infer.head, &infer.options()?.0)?;
             card = Some(head.card().clone());
             stages.push(Box::new(Infer::new(bundle.clone(), head)?));
         }

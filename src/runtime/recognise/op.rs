@@ -19,9 +19,10 @@ pub(super) struct TransformerOp {
 }
 
 /// Leaves out tokens.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::runtime) struct Thin {
-    pub schedule: Schedule,
+    /// What is left out; nothing if there is none.
+    pub schedule: Mutex<Option<Schedule>>,
     pub blocks: usize,
     /// The patches that the last run was left with.
     pub left: Mutex<Vec<usize>>,
@@ -46,16 +47,19 @@ impl TransformerOp {
     }
 
     fn run(&self, tokens: &mut [f32], cells: Cells<'_>, grid: [usize; 2]) {
-        let (Some(thin), Some((classes, patch))) = (&self.thin, self.embed) else {
+        let schedule =
+            |thin: &Arc<Thin>| thin.schedule.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let by = self.thin.as_ref().and_then(|thin| Some((thin, schedule(thin)?)));
+        let (Some((thin, schedule)), Some((classes, patch))) = (by, self.embed) else {
             self.prepared.run(tokens, None);
             return;
         };
         let patches = [grid[0] / patch[0], grid[1] / patch[1]];
-        let bits = match thin.schedule.policy {
+        let bits = match schedule.policy {
             Policy::Bits => cells.bits(grid, patch),
             _ => Vec::new(),
         };
-        let mut thinning = Thinning::new(&thin.schedule, thin.blocks, classes, patches, bits);
+        let mut thinning = Thinning::new(&schedule, thin.blocks, classes, patches, bits);
         self.prepared.run(tokens, Some(&mut thinning));
         *thin.left.lock().unwrap_or_else(PoisonError::into_inner) = thinning.places();
     }

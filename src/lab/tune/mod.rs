@@ -1,5 +1,13 @@
 //! Which layers of a head may be quantised: by scores of importance, and by what it does to answers.
 
+mod propose;
+mod search;
+mod staircase;
+mod trial;
+
+pub use search::{Asked, Found, search};
+pub use staircase::Staircase;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::codec::{Bundle, Latent};
@@ -143,13 +151,23 @@ fn answers(
 }
 
 fn kept(truth: &[Vec<f32>], found: &[Vec<f32>]) -> Goal {
-    let first = |x: &[f32]| (0..x.len()).max_by(|&a, &b| x[a].total_cmp(&x[b]));
     let count = found.len() as f64;
     let pairs = || truth.iter().zip(found);
     Goal {
         cosine: pairs().map(|(a, b)| cosine(a, b)).sum::<f64>() / count,
         agreement: pairs().filter(|(a, b)| first(a) == first(b)).count() as f64 / count,
     }
+}
+
+/// The one in the middle; nothing of nothing.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Place of the largest.
+fn first(x: &[f32]) -> Option<usize> {
+    (0..x.len()).max_by(|&a, &b| x[a].total_cmp(&x[b]))
 }
 
 /// The most important first.
