@@ -68,6 +68,25 @@ class Vit(nn.Module):
         self.load_state_dict(state, strict=False)
 
 
+def energy(latent):
+    """A latent and how strong it is: what a texture is made of is how strong channels are, not their signs.
+
+    Shape: [b, channels, h, w] -> [b, 2 channels, h, w].
+    """
+    return torch.cat([latent, 0.5 * torch.log1p(8 * latent.abs())], 1)
+
+
+class OfEnergy(nn.Module):
+    """A transformer of latents that sees their energy. Shape: [b, channels, h, w] -> [b, labels]."""
+
+    def __init__(self, vit):
+        super().__init__()
+        self.vit = vit
+
+    def forward(self, x):
+        return self.vit(energy(x))
+
+
 class Masked(nn.Module):
     """Pretraining: the inputs of masked patches from the visible ones.
 

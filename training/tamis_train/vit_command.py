@@ -8,7 +8,7 @@ import onnxruntime
 import torch
 
 from .bundle import DEFAULT_QUALITY, Bundle
-from .vit import Vit
+from .vit import OfEnergy, Vit
 from .vit_sources import grid_of
 from .vit_train import TASKS, Training
 from .vit_views import CELL, CHANNELS, PREFIXES, QUALITIES, SCALES, VIEWS, cosines, shape
@@ -85,11 +85,14 @@ def export(task, arm, bundle, spreads, path):
         inputs, patch = 3, CELL * patch
     vit = Vit(inputs, patch, grid, len(recipe["labels"]), **sizes).eval()
     vit.load_state_dict(state)
-    x = torch.rand(1, inputs, grid[0] * patch, grid[1] * patch)
-    names = ["pixels" if arm.view in SCALES else "latent"]
+    of_latent = arm.view not in SCALES
+    if arm.view == "energy":
+        vit, inputs = OfEnergy(vit), CHANNELS
+    x = (torch.randn if of_latent else torch.rand)(1, inputs, grid[0] * patch, grid[1] * patch)
+    names = ["latent" if of_latent else "pixels"]
     torch.onnx.export(vit, (x,), path, opset_version=17, dynamo=False, input_names=names, output_names=["logits"])
     model = onnx.load(path)
-    if arm.view == "latent":
+    if of_latent:
         card = {
             "task": task, "codec": bundle.codec_id, "bundle": bundle.name, "channels": CHANNELS,
             "prefixes": ",".join(map(str, PREFIXES)), "quality": ",".join(map(str, QUALITIES)),

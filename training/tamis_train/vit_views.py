@@ -13,6 +13,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from .vit import energy
+
 CHANNELS, PREFIXES, QUALITIES = 48, (12, 24, 48), (20, 90)
 VIEWS = ("latent", "energy", "small", "full")
 SCALES = {"small": 2, "full": 1}
@@ -53,8 +55,7 @@ def see(bundle, pictures, quality, prefix, views, spreads):
     if {"latent", "energy"} & set(views):
         latent = bundle.head_input(bundle.project(x), quality, prefix)
         seen["latent"] = latent
-        # What a texture is made of is how strong channels are, not their signs.
-        seen["energy"] = torch.cat([latent, 0.5 * torch.log1p(8 * latent.abs())], 1)
+        seen["energy"] = energy(latent)
     for view, scale in SCALES.items():
         if view in views:
             y = F.conv2d(shrink(x, scale), cosines(str(x.device)), stride=8, groups=3)

@@ -1,8 +1,10 @@
 """Transformers and their twins: what is drawn, seen, folded and exported; training goes on where it stopped."""
 
 import json
+import types
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -55,6 +57,25 @@ def test_the_cosines_are_a_basis_and_fold_into_the_embedding():
         pixels = shrink(x.float() / 255 - 0.5, scale) + 0.5
         found = torch.nn.functional.conv2d(pixels, weight, bias, stride=8 * patch)
         assert torch.allclose(found, expected, atol=2e-3)
+
+
+def test_a_head_of_energy_reads_plain_latents(rgb, tmp_path):
+    torch.manual_seed(1)
+    inputs, patch = shape("energy")
+    vit = Vit(inputs, patch, vit_sources.grid_of(vit_train.TASKS["waste"]["size"]), 6, **TINY).eval()
+    arm = types.SimpleNamespace(view="energy", vit=vit, averaged=vit.state_dict)
+    bundle = Bundle.load(rgb)
+    # Exporting compares it with torch.
+    vit_command.export("waste", arm, bundle, {}, tmp_path / "energy.onnx")
+    head = onnx.load(tmp_path / "energy.onnx")
+    card = {p.key: p.value for p in head.metadata_props}
+    assert card["tamis.channels"] == "48" and card["tamis.grid"] == "exact 36x48"
+    x = torch.randint(0, 256, (1, 3, 288, 384), dtype=torch.uint8)
+    seen = see(bundle, x, torch.tensor([75]), torch.tensor([24]), ["latent", "energy"], {})
+    session = onnxruntime.InferenceSession(head.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"latent": seen["latent"].numpy()})
+    with torch.no_grad():
+        assert torch.allclose(torch.from_numpy(found), vit(seen["energy"]), atol=1e-4)
 
 
 def test_a_part_at_its_places_is_a_part_of_the_whole():
