@@ -36,6 +36,8 @@ pub struct Model {
     plans: HashMap<(Vec<usize>, bool), Plan>,
     /// Leaves out tokens, and says which were left.
     thin: Option<Arc<Thin>>,
+    /// Height and width of a patch of its transformer, in cells.
+    patch: Option<[usize; 2]>,
 }
 
 impl std::fmt::Debug for Model {
@@ -146,7 +148,8 @@ impl File {
         let parse = || tract_onnx::onnx().model_for_proto_model(&self.proto);
         let model = guarded(&self.name, parse)?;
         let (engine, plans) = (Engine::Plain { why }, HashMap::new());
-        Ok(Model { name: self.name, model, engine, latent: false, plans, thin: None })
+        let name = self.name;
+        Ok(Model { name, model, engine, latent: false, plans, thin: None, patch: None })
     }
 
     /// What leaves out tokens of a transformer, if something is to.
@@ -202,7 +205,8 @@ impl File {
         let replace = || found.replace(&framework, &self.proto, prepared, latent, thin.clone());
         let (model, latent) = guarded(&self.name, replace)?;
         let (name, plans) = (self.name.clone(), HashMap::new());
-        let mut model = Model { name, model, engine, latent, plans, thin };
+        let patch = encoder.embed.as_ref().map(|e| e.patch);
+        let mut model = Model { name, model, engine, latent, plans, thin, patch };
         guarded(&self.name, || model.plan(&shapes[0], latent))?;
         Ok(model)
     }
@@ -237,6 +241,11 @@ impl Model {
         self.thin.as_ref().map_or_else(Vec::new, |thin| {
             std::mem::take(&mut *thin.left.lock().unwrap_or_else(PoisonError::into_inner))
         })
+    }
+
+    /// Height and width of the patches that tokens are made of here.
+    pub(super) fn patch(&self) -> Option<[usize; 2]> {
+        self.patch
     }
 
     /// Whether it reads latents as they are.
