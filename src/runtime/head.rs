@@ -83,6 +83,12 @@ impl Head {
         self.model.keep(tokens)
     }
 
+    /// Height and width, in cells, of what a place in [`Prediction::patches`] stands for; `None` if tokens are not
+    /// made by our engine.
+    pub fn patch(&self) -> Option<[usize; 2]> {
+        self.model.patch()
+    }
+
     /// Refuses a bundle whose latents the model was not trained on.
     ///
     /// # Errors

@@ -54,6 +54,11 @@ impl Head {
         &Engine::Absent
     }
 
+    /// None.
+    pub fn patch(&self) -> Option<[usize; 2]> {
+        None
+    }
+
     /// What the model says of itself.
     pub fn card(&self) -> &HeadCard {
         &self.card

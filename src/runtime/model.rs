@@ -36,6 +36,8 @@ pub struct Model {
     plans: HashMap<(Vec<usize>, bool), Plan>,
     /// Leaves out tokens, and says which were left.
     thin: Option<Arc<Thin>>,
+    /// Height and width of a patch of its transformer, in cells.
+    patch: Option<[usize; 2]>,
 }
 
 impl std::fmt::Debug for Model {
@@ -141,7 +143,8 @@ impl File {
         let parse = || tract_onnx::onnx().model_for_proto_model(&self.proto);
         let model = guarded(&self.name, parse)?;
         let (engine, plans) = (Engine::Plain { why }, HashMap::new());
-        let mut model = Model { name: self.name, model, engine, latent: false, plans, thin: None };
+        let (name, latent) = (self.name, false);
+        let mut model = Model { name, model, engine, latent, plans, thin: None, patch: None };
         model.keep(&options.tokens).map(|()| model)
     }
 
@@ -186,7 +189,8 @@ impl File {
         let replace = || found.replace(&framework, &self.proto, prepared, latent, thin.clone());
         let (model, latent) = guarded(&self.name, replace)?;
         let (name, plans) = (self.name.clone(), HashMap::new());
-        let mut model = Model { name, model, engine, latent, plans, thin };
+        let patch = encoder.embed.as_ref().map(|e| e.patch);
+        let mut model = Model { name, model, engine, latent, plans, thin, patch };
         guarded(&self.name, || model.plan(&shapes[0], latent))?;
         Ok(model)
     }
@@ -250,6 +254,11 @@ impl Model {
         self.thin.as_ref().map_or_else(Vec::new, |thin| {
             std::mem::take(&mut *thin.left.lock().unwrap_or_else(PoisonError::into_inner))
         })
+    }
+
+    /// Height and width of the patches that tokens are made of here.
+    pub(super) fn patch(&self) -> Option<[usize; 2]> {
+        self.patch
     }
 
     /// Whether it reads latents as they are.

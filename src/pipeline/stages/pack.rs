@@ -160,7 +160,8 @@ impl Stage for Unpack {
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
-            let (Some(packet), Some(header)) = (&item.packet, &item.header) else {
+            let Some(packet) = &item.packet else { continue };
+            let Some(header) = &item.header else {
                 item.lose("unpack", "the packet's stream has no header");
                 continue;
             };

@@ -1,6 +1,7 @@
 //! How a graph makes tokens of its input.
 
 use super::blocks::{MOVING, SCALING};
+use super::features::features;
 use super::graph::{Graph, named};
 use super::probe::{Probe, alike};
 use crate::runtime::numbers::noise;
@@ -31,9 +32,7 @@ pub(super) fn embed(
     let conv = graph.producer(cells).map(|i| graph.node(i));
     let conv = conv.filter(|_| is_conv(cells)).ok_or("tokens are made of no convolution")?;
     let at = named(conv);
-    if graph.proto.input.first().is_none_or(|i| Some(&i.name) != conv.input.first()) {
-        return Err(format!("{at} does not read the input"));
-    }
+    let features = features(graph, probe, conv.input.first().map_or("", |i| i))?;
     // The kernel is a patch, and patches lie side by side.
     let weights = conv.input.get(1).and_then(|w| graph.floats(w));
     let weights = weights.ok_or_else(|| format!("{at} has no constant weights"))?;
@@ -58,7 +57,17 @@ pub(super) fn embed(
         return Err(format!("{at} is not made of patches side by side"));
     }
     let inputs = channels * high * wide;
-    let transposed = (0..inputs * width).map(|i| weights.values[i % width * inputs + i / width]);
+    // From all cells of a feature, as they are joined, to all features of a cell's channel.
+    let (each, area) = (features.read.len(), high * wide);
+    if !channels.is_multiple_of(each) {
+        return Err(format!("{at} reads {channels} channels of {each} functions of cells"));
+    }
+    let place = |i: usize| {
+        let (channel, feature) = (i / area / each, i / area % each);
+        (feature * (channels / each) + channel) * area + i % area
+    };
+    let number = |i: usize| weights.values[i % width * inputs + place(i / width)];
+    let transposed = (0..inputs * width).map(number);
     let bias = match conv.input.get(2).filter(|b| !b.is_empty()) {
         Some(bias) => graph.floats(bias).map(|b| b.values).filter(|b| b.len() == width),
         None => Some(vec![0.0; width]),
@@ -85,5 +94,5 @@ pub(super) fn embed(
     let (before, positions) = added.split_at(extra);
     let none = positions.iter().all(|&p| p == 0.0);
     let positions = if none { Vec::new() } else { positions.to_vec() };
-    Ok(Embed { patch: [high, wide], layer, before: before.to_vec(), positions })
+    Ok(Embed { features, patch: [high, wide], layer, before: before.to_vec(), positions })
 }

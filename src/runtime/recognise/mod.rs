@@ -8,6 +8,7 @@
 
 mod blocks;
 mod embed;
+mod features;
 mod graph;
 mod layers;
 mod op;

@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::dispatch::Isa;
+use super::features::Features;
 use super::linear::{Linear, Matrix, Rows, Then};
 
 /// How a model makes tokens.
@@ -9,9 +10,11 @@ use super::linear::{Linear, Matrix, Rows, Then};
 /// Source: Dosovitskiy et al. 2021, equation 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embed {
+    /// What is read of each cell.
+    pub features: Features,
     /// Height and width of a patch, in cells.
     pub patch: [usize; 2],
-    /// Shape: `[channels * height * width, width]`.
+    /// Shape: `[channels * features * height * width, width]`.
     pub layer: Matrix,
     /// Tokens before those of patches, whole: classes, with their positions.
     pub before: Vec<f32>,
@@ -52,6 +55,9 @@ impl Cells<'_> {
 
 #[derive(Debug)]
 pub(super) struct CompiledEmbed<L: Isa> {
+    features: Features,
+    /// Whether channels that are missing add nothing.
+    vanish: bool,
     patch: [usize; 2],
     layer: Linear<L>,
     before: Vec<f32>,
@@ -61,6 +67,8 @@ pub(super) struct CompiledEmbed<L: Isa> {
 impl<L: Isa> CompiledEmbed<L> {
     pub fn new(embed: &Embed) -> Self {
         Self {
+            features: embed.features.clone(),
+            vanish: embed.features.vanish(),
             patch: embed.patch,
             layer: Linear::floats(&embed.layer),
             before: embed.before.clone(),
@@ -84,30 +92,42 @@ impl<L: Isa> CompiledEmbed<L> {
             ));
         }
         let area = height * width;
-        let channels = match cells {
+        let given = match cells {
             Cells::Floats(values) => values.len() / area.max(1),
             Cells::Latent(values, _) => values.len() / area.max(1),
         };
-        let each = channels * high * wide;
+        let cell = self.features.read.len() * high * wide;
+        let channels = if self.vanish { given } else { self.layer.inputs() / cell };
+        let each = channels * cell;
         let mut gathered = Buffer::<f32>::new(patches * each);
-        let mut to = gathered.iter_mut();
-        for row in 0..rows {
-            for column in 0..columns {
-                for c in 0..channels {
-                    for y in 0..high {
-                        let from = c * area + (row * high + y) * width + column * wide;
-                        match cells {
-                            Cells::Floats(values) => {
-                                let line = &values[from..from + wide];
-                                to.by_ref().zip(line).for_each(|(to, x)| *to = *x);
-                            }
-                            // Dequantised as it is gathered: it costs nothing here.
-                            Cells::Latent(values, worth) => {
-                                let line = &values[from..from + wide];
-                                let each = to.by_ref().zip(line);
-                                each.for_each(|(to, x)| *to = f32::from(*x) * worth[c]);
-                            }
-                        }
+        let (mut dequantised, mut seen) =
+            (vec![0.0; area], vec![0.0; self.features.read.len() * area]);
+        let mut scratch = Buffer::default();
+        for c in 0..channels {
+            let plane = match cells {
+                _ if c >= given => {
+                    dequantised.fill(0.0);
+                    &dequantised
+                }
+                Cells::Floats(values) => &values[c * area..][..area],
+                Cells::Latent(values, worth) => {
+                    let line = dequantised.iter_mut().zip(&values[c * area..][..area]);
+                    line.for_each(|(to, x)| *to = f32::from(*x) * worth[c]);
+                    &dequantised
+                }
+            };
+            let planes = if self.features.is_plain() {
+                plane
+            } else {
+                self.features.run::<L>(plane, &mut scratch, &mut seen);
+                &seen
+            };
+            for (f, plane) in planes.chunks_exact(area).enumerate() {
+                for (patch, to) in gathered.chunks_exact_mut(each).enumerate() {
+                    let corner = patch / columns * high * width + patch % columns * wide;
+                    let to = &mut to[c * cell + f * high * wide..][..high * wide];
+                    for (y, to) in to.chunks_exact_mut(wide).enumerate() {
+                        to.copy_from_slice(&plane[corner + y * width..][..wide]);
                     }
                 }
             }

@@ -130,6 +130,10 @@ impl<L: Isa> Linear<L> {
         Self { inputs, outputs, bias: padded_bias(matrix, padded), weights }
     }
 
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     pub fn outputs(&self) -> usize {
         self.outputs
     }

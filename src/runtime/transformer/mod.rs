@@ -13,6 +13,7 @@ mod buffer;
 mod dispatch;
 mod embed;
 mod encoder;
+mod features;
 #[allow(unsafe_code)]
 mod lanes;
 #[allow(unsafe_code)]
@@ -32,6 +33,7 @@ pub(crate) use embed::Cells;
 pub use embed::Embed;
 pub(crate) use encoder::Prepared;
 pub use encoder::{Block, Order, Transformer};
+pub use features::{Binary, Features, Step, Unary};
 pub use linear::Matrix;
 pub use math::Activation;
 pub use rows::Norm;
