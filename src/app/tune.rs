@@ -108,7 +108,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             false => tune_table::print(found, target, &plot)?,
         }
         if let Err(why) = found.tuned.within(target) {
-            say(format_args!("--target-ms cannot be met: {why}"));
+            say(format_args!("--target-ms {why}"));
             outcome = Outcome::WithLosses;
         }
     }

@@ -124,13 +124,15 @@ impl Tuned {
         let fastest = || self.rows.iter().min_by(|a, b| a.ms.total_cmp(&b.ms));
         best.ok_or_else(|| match fastest() {
             Some(row) => format!(
-                "{ms}; the fastest way ({}) takes {:.3} ms on {:?}: allow that, or tune the head \
-                 on a faster machine",
+                "{ms} cannot be met: the fastest way ({}) takes {:.3} ms on {:?} and keeps {:.1} % \
+                 of the answers (cosine {:.4}); allow that, or take a smaller head",
                 row.way(),
                 row.ms,
-                self.machine
+                self.machine,
+                row.agreement,
+                row.cosine
             ),
-            None => format!("{ms}; the table has no row"),
+            None => format!("{ms} cannot be met: the table has no row"),
         })
     }
 

@@ -14,7 +14,7 @@ use crate::runtime::{
     Head, LAYERS, Options, Precision, Schedule, Tokens, Tuned, TunedRow, encoder_of, machine,
 };
 
-/// Latents that every way is tried on; how many ways at least are tried on all.
+/// Latents that every way is tried on; how many ways at least are tried on all, and up to twice as many timed again.
 const FEW: usize = 8;
 const FINAL: usize = 24;
 /// Ways that are run between two runs in floats with all tokens.
@@ -116,9 +116,7 @@ pub fn search(
     let mut runner = Runner { asked, heads, order, base: Vec::new(), stop };
     let tried = runner.halve(&families, &room, any_small, &mut progress)?;
     let Some((rows, mut tried)) = tried else { return Ok(None) };
-    let Some(rows) = runner.time(front(rows, asked.target_ms), &mut progress)? else {
-        return Ok(None);
-    };
+    let Some(rows) = runner.time(rows, &mut progress)? else { return Ok(None) };
     tried.extend(rows.iter().cloned());
     let tuned = Tuned {
         machine: machine(),
@@ -172,6 +170,10 @@ impl Runner<'_> {
                 return Ok(None);
             }
             seen = next;
+        }
+        // All are timed again: a choice by the first times would favour those that were lucky.
+        if trials.len() > 2 * FINAL {
+            behind.extend(fall_behind(&mut trials, 2 * FINAL));
         }
         let base = median(self.base.clone());
         let truths = self.asked.truths.is_some();
@@ -232,7 +234,10 @@ impl Runner<'_> {
         progress: &mut impl FnMut(&str, usize, usize),
     ) -> Result<Option<Vec<TunedRow>>> {
         let mut ways: Vec<_> = rows.iter().map(|r| (r.schedule.clone(), r.int8)).collect();
-        ways.push((None, false));
+        let base = ways.iter().position(|w| *w == (None, false)).unwrap_or(ways.len());
+        if base == ways.len() {
+            ways.push((None, false));
+        }
         let mut times = vec![Vec::new(); ways.len()];
         let begin = Instant::now();
         for turn in 0..TURNS[1] {
@@ -252,10 +257,10 @@ impl Runner<'_> {
                 }
             }
         }
-        let base = times.pop().map_or(0.0, median);
-        for (row, times) in rows.iter_mut().zip(times) {
-            row.ms = median(times);
-            row.speedup = base / row.ms;
+        let times: Vec<f64> = times.into_iter().map(median).collect();
+        for (row, ms) in rows.iter_mut().zip(&times) {
+            row.ms = *ms;
+            row.speedup = times[base] / ms;
         }
         Ok(Some(rows))
     }
