@@ -298,6 +298,10 @@ pub struct Infer {
     /// How those tokens are chosen: merge, wpr, flow, transition, adaptive, bits, random, random1, ...
     #[arg(long, default_value = "merge", requires = "keep")]
     pub policy: Policy,
+    /// Write what it looked at: a .png, or a folder (ending in / or existing) with one for each
+    /// input, where patches that were left out are grey and dark
+    #[arg(long, value_name = "PATH")]
+    pub overlay: Option<PathBuf>,
     /// Say what runs the head, and why if its transformer is not recognised
     #[arg(short, long)]
     pub verbose: bool,
