@@ -113,8 +113,7 @@ fn tokens_are_left_out_and_layers_are_quantised_all_the_same() {
     let quality = Quality::new(75).unwrap();
     let latent = plain::encode(&bundle, &picture(160, 200, 5), 48, quality).unwrap();
     let run = |make: Make, policy, int8| {
-        let options =
-            HeadOptions { int8, tokens: Tokens::Share(policy, 0.5), ..HeadOptions::default() };
+        let options = HeadOptions { int8, tokens: Tokens::Share(policy, 0.5) };
         let mut head = Head::from_onnx_with("head", &head(make), &options).unwrap();
         assert_eq!(head.engine().to_string().contains("8 of 8 layers in int8"), int8);
         head.run(&bundle, &latent).unwrap().patches

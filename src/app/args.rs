@@ -301,6 +301,10 @@ pub struct Infer {
     /// As faithful as so many milliseconds allow, by the table that `tune --target-ms` wrote into the head
     #[arg(long, value_name = "MS", value_parser = positive, conflicts_with_all = ["int8", "keep", "policy"])]
     pub target_ms: Option<f64>,
+    /// Write what it looked at: a .png, or a folder (ending in / or existing) with one for each
+    /// input, where patches that were left out are grey and dark
+    #[arg(long, value_name = "PATH")]
+    pub overlay: Option<PathBuf>,
     /// Say what runs the head, and why if its transformer is not recognised
     #[arg(short, long)]
     pub verbose: bool,

@@ -8,16 +8,17 @@ use serde_json::json;
 
 use super::args::Infer as Typed;
 use super::codecs;
+use super::overlay::Places;
 use super::{Outcome, files, nothing_came_through, outcome, print_line, stop_flag, tell};
 use crate::bitstream::Limits;
-use crate::codec::{Bundle, Kind, Quality};
+use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::sinks::prediction_json;
 use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Infer, Unpack};
-use crate::pipeline::{Gone, Item, Pipeline, Report, Stage};
+use crate::pipeline::{Gone, Item, Pipeline, Report, Sink, Stage};
 use crate::runtime::{
-    Engine, Head, HeadCard, HeadOptions, Tokens, find_codec, find_head_with, options_within,
+    Engine, HeadCard, HeadOptions, Tokens, find_codec, find_head_with, options_within,
 };
 
 /// Items classified at once when they are waiting.
@@ -25,7 +26,7 @@ const BATCH: usize = 8;
 
 pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let found = find_files(&typed.inputs)?;
-    let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
+    let paths: Vec<PathBuf> = found.iter().map(|f| f.path.clone()).collect();
     if paths.is_empty() {
         return Err(Error::input(typed.inputs[0].display(), "holds no file").into());
     }
@@ -33,7 +34,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let options = options(typed)?;
     let find = || find_head_with(&typed.head, &options);
     let first = find().map_err(|e| Error::config("--head", e))?;
-    let (card, engine) = (first.card().clone(), first.engine().clone());
+    let (card, engine, patch) = (first.card().clone(), first.engine().clone(), first.patch());
     let mut head = Some(first);
     match &engine {
         Engine::Plain { .. } | Engine::Transformer { int8: 0, .. } if typed.int8 => {
@@ -66,6 +67,19 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     if typed.input.resample.is_some() && bundle.kind == Kind::Image {
         super::say("--resample changes sounds only, and this head reads pictures");
     }
+    let overlay = match &typed.overlay {
+        Some(typed) => Some(Places::new(typed, &found, &bundle, patch)?),
+        None => None,
+    };
+    if overlay.is_some() && !matches!(engine, Engine::Transformer { schedule: Some(_), .. }) {
+        super::say("--overlay dims nothing, since nothing is left out; add --keep");
+    }
+    let sinks = || -> Vec<Box<dyn Sink>> {
+        let sink = overlay.as_ref().map(|places| places.sink(bundle.clone()));
+        sink.into_iter().map(|s| Box::new(s) as _).collect()
+    };
+    // Names of overlays tell whether a picture is the only one, which shows when the next has come.
+    let live = overlay.is_none();
     let stop = stop_flag();
     let (packets, media): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.into_iter().partition(|p| holds_packets(p));
@@ -91,27 +105,34 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 return Ok(());
             }
         }
-        say(typed, item, &card)
+        say(typed, item, &card, patch)
     };
     if !media.is_empty() {
         let channels = typed.channels.unwrap_or(bundle.channels());
         let encode = Encode::new(bundle.clone(), channels, quality)
             .map_err(|e| Error::config("--channels", e))?;
-        let source = Files::new(media, reading);
+        let source = Files::new(media, reading).live(live);
         let head = head.take().map_or_else(find, Ok)?;
-        reports.push(classify(head, source, Box::new(encode), &bundle, &stop, &mut look)?);
+        let infer = Infer::new(bundle.clone(), head)?;
+        let stages: Vec<Box<dyn Stage>> = vec![Box::new(encode), Box::new(infer)];
+        reports.push(classify(source, stages, sinks(), &stop, &mut look)?);
     }
     if !packets.is_empty() {
         let unpack = Unpack::new(bundle.clone(), Limits::default()).keeping(typed.channels);
-        let source = Files::packets(packets);
+        let source = Files::packets(packets).live(live);
         let head = head.take().map_or_else(find, Ok)?;
-        reports.push(classify(head, source, Box::new(unpack), &bundle, &stop, &mut look)?);
+        let infer = Infer::new(bundle.clone(), head)?;
+        let stages: Vec<Box<dyn Stage>> = vec![Box::new(unpack), Box::new(infer)];
+        reports.push(classify(source, stages, sinks(), &stop, &mut look)?);
     }
     if let [report] = &reports[..]
         && let Some(error) = nothing_came_through(report)
         && report.received == 1
     {
         return Err(error.into());
+    }
+    if reports.iter().all(|r| r.received == 0 && !r.unread) {
+        return Err(Error::input(found[0].path.display(), "holds no frame").into());
     }
     let lost = reports.iter().any(|r| outcome(r) == Outcome::WithLosses);
     Ok(if lost { Outcome::WithLosses } else { Outcome::Done })
@@ -129,16 +150,13 @@ fn options(typed: &Typed) -> Result<HeadOptions> {
 }
 
 fn classify(
-    head: Head,
     source: Files,
-    to_latent: Box<dyn Stage>,
-    bundle: &Arc<Bundle>,
+    stages: Vec<Box<dyn Stage>>,
+    sinks: Vec<Box<dyn Sink>>,
     stop: &AtomicBool,
     look: &mut impl FnMut(&Item) -> Result<()>,
 ) -> Result<Report> {
-    let infer = Infer::new(bundle.clone(), head)?;
-    let line =
-        Pipeline::new(Box::new(source), vec![to_latent, Box::new(infer)], Vec::new(), BATCH)?;
+    let line = Pipeline::new(Box::new(source), stages, sinks, BATCH)?;
     let mut said = Ok(());
     let report = line.run(stop, |_, item| {
         if said.is_ok() {
@@ -148,7 +166,7 @@ fn classify(
     said.map(|()| report)
 }
 
-fn say(typed: &Typed, item: &Item, card: &HeadCard) -> Result<()> {
+fn say(typed: &Typed, item: &Item, card: &HeadCard, patch: Option<[usize; 2]>) -> Result<()> {
     if let (true, Some(Gone::Lost(_, why))) = (typed.json, &item.gone) {
         return print_line(json!({ "path": item.name, "error": why }));
     }
@@ -157,7 +175,15 @@ fn say(typed: &Typed, item: &Item, card: &HeadCard) -> Result<()> {
             print_line(prediction_json(item, prediction, card))?;
         } else if let Some((label, score)) = prediction.top.first() {
             let ms = prediction.elapsed.as_secs_f64() * 1e3;
-            print_line(format!("{}: {label} {:.1} % ({ms:.1} ms)", item.name, score * 100.0))?;
+            let patches = patch.zip(item.latent.as_ref()).map_or(0, |(patch, latent)| {
+                latent.grid.iter().zip(patch).map(|(cells, side)| cells / side).product()
+            });
+            let kept = match prediction.patches.len() {
+                0 => String::new(),
+                kept => format!("{kept} of {patches} patches, "),
+            };
+            let (name, score) = (&item.name, score * 100.0);
+            print_line(format!("{name}: {label} {score:.1} % ({kept}{ms:.1} ms)"))?;
         }
     }
     Ok(())

@@ -19,6 +19,7 @@ mod fit;
 mod infer;
 mod info;
 mod order;
+mod overlay;
 mod recover;
 mod replay;
 mod run;

@@ -6,10 +6,18 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod export;
+#[cfg(feature = "onnx")]
+mod infer;
 mod mishaps;
+#[cfg(feature = "onnx")]
+#[path = "../common/onnx.rs"]
+mod onnx;
 mod order;
 mod rate;
 mod spared;
+#[cfg(feature = "onnx")]
+#[path = "../common/vit.rs"]
+mod vit;
 
 use std::io::Write;
 use std::path::Path;

@@ -35,11 +35,15 @@ pub struct Reading {
     pub raw: Option<Raw>,
     /// Pictures a second where the input gives no times; `None` has them all at time 0.
     pub fps: Option<f64>,
+    /// Pictures are given as they come, and none says that it is the last: what is to be said of the end comes in
+    /// an item without a picture.
+    pub live: bool,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { limits: Limits::default(), block: 16384, rate: None, raw: None, fps: None }
+        let limits = Limits::default();
+        Self { limits, block: 16384, rate: None, raw: None, fps: None, live: false }
     }
 }
 
@@ -66,6 +70,12 @@ pub struct Feed {
     body: Body,
     /// The item before the one being read: it learns whether it is the last.
     held: Option<Item>,
+    /// That item goes next, whatever follows.
+    due: bool,
+    /// Pictures are not held.
+    live: bool,
+    /// Something was read.
+    begun: bool,
     /// What ended the input early, told after the item held.
     failed: Option<Error>,
     ended: bool,
@@ -132,7 +142,9 @@ impl Feed {
             }
         };
         let name = name.to_owned();
-        Ok(Self { name, index: 0, body, held: None, failed: None, ended: false })
+        let (held, failed) = (None, None);
+        let (due, live, begun, ended) = (false, how.live, false, false);
+        Ok(Self { name, index: 0, body, held, due, live, begun, failed, ended })
     }
 
     /// The file or stream.
@@ -160,8 +172,11 @@ impl Feed {
     /// The next item; `None` at the end.
     ///
     /// # Errors
-    /// `Io`, `Input` or `Limit`: the rest of the input cannot be read.
+    /// `Io`, `Input` or `Limit`: the rest of the input cannot be read, or it holds no frame.
     pub fn next_item(&mut self) -> Result<Option<Item>> {
+        if std::mem::take(&mut self.due) {
+            return Ok(self.held.take());
+        }
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -187,21 +202,49 @@ impl Feed {
             };
             let Some(mut item) = next else {
                 self.ended = true;
-                let mut last = self.held.take().map(ended);
-                if let Some(last) = &mut last {
-                    last.warnings.extend(self.body.warnings());
-                }
-                return Ok(last);
+                return self.end();
             };
+            self.begun = true;
             if !self.is_packets() {
                 item.stamp.index = self.index;
                 self.index += 1;
             }
+            let waits = !self.live || item.gone.is_some() || is_sound(&item);
+            if self.held.is_none() && !waits {
+                return Ok(Some(item));
+            }
             if let Some(held) = self.held.replace(item) {
+                self.due = !waits;
                 return Ok(Some(held));
             }
         }
     }
+
+    /// The last item, with what is to be said of the end.
+    fn end(&mut self) -> Result<Option<Item>> {
+        let warnings = self.body.warnings();
+        match self.held.take().map(ended) {
+            Some(mut last) => {
+                last.warnings.extend(warnings);
+                Ok(Some(last))
+            }
+            None if !self.begun && !self.is_packets() => {
+                let why: Vec<&str> = warnings.iter().map(|w| &**w).collect();
+                let why = if why.is_empty() { "holds no frame".into() } else { why.join("; ") };
+                Err(Error::input(&self.name, why))
+            }
+            None if warnings.is_empty() => Ok(None),
+            None => {
+                let name = self.name.clone();
+                Ok(Some(Item { name, end: true, warnings, ..Item::default() }))
+            }
+        }
+    }
+}
+
+fn is_sound(item: &Item) -> bool {
+    item.frame.as_ref().is_some_and(Frame::is_audio)
+        || item.header.as_ref().is_some_and(|h| h.rate() > 0)
 }
 
 /// Marks the last item of an input. A sound packet says so itself: its recording may be cut.

@@ -44,6 +44,12 @@ impl Files {
         Self { makes: Parts::PACKET, ..Self::new(paths, Reading::default()) }
     }
 
+    /// Gives pictures as they come: see [`Reading::live`].
+    pub fn live(mut self, live: bool) -> Self {
+        self.how.live = live;
+        self
+    }
+
     /// The first item that tells which codec fits, without taking it: one that can be read, and
     /// whose stream has a header if it is a packet.
     ///

@@ -171,7 +171,7 @@ fn pairs(a: &[f32], b: &[f32], to: &mut [f32], f: impl Fn(f32, f32) -> f32) {
 /// Whether it is positive, finite and has all its digits.
 #[inline(always)]
 fn usual(x: f32) -> bool {
-    (x >= f32::MIN_POSITIVE) & (x <= f32::MAX)
+    (f32::MIN_POSITIVE..=f32::MAX).contains(&x)
 }
 
 /// The natural logarithm of what is [`usual`], without a branch, to 2 units in the last place.
@@ -193,7 +193,7 @@ fn log(x: f32) -> f32 {
     p = p * m - 1.666_805_8e-1;
     p = p * m + 2.000_071_5e-1;
     p = p * m - 2.499_999_4e-1;
-    p = p * m + 3.333_333_1e-1;
+    p = p * m + 3.333_333e-1;
     let square = m * m;
     // ln 2 in two parts, the first exact.
     m + (p * m * square - 0.5 * square - 2.121_944_4e-4 * e) + 0.693_359_4 * e
@@ -201,7 +201,6 @@ fn log(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::Isa;
     use super::*;
     use Binary::{Add, Mul};
 
