@@ -7,6 +7,8 @@ mod cpu;
 mod decoder;
 mod encoder;
 #[cfg(feature = "onnx")]
+mod halves;
+#[cfg(feature = "onnx")]
 mod head;
 #[cfg(not(feature = "onnx"))]
 #[path = "head_absent.rs"]

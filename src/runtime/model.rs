@@ -9,6 +9,7 @@ use tract_onnx::pb::{ModelProto, type_proto};
 use tract_onnx::prelude::*;
 
 use super::cpu::Simd;
+use super::halves::widen;
 use super::head_card::HeadCard;
 use super::numbers::cosine;
 use super::precision::{Engine, LAYERS, Precision};
@@ -79,6 +80,7 @@ impl File {
         if let Some(graph) = &mut proto.graph {
             let weights: HashSet<&str> = graph.initializer.iter().map(|t| &*t.name).collect();
             graph.input.retain(|i| !weights.contains(&*i.name));
+            widen(graph);
         }
         Ok(Self { name: name.into(), proto })
     }
