@@ -1,0 +1,167 @@
+"""Recipe of heads for sound: what `digits` and `esc10` do alike. Everything but the reading happens on one device."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from . import mel
+from .loop import Loop
+from .pictures import read_split
+from .sound_head import SoundHead, frequency_order
+from .sounds import Clips, disturb, mix, read_sounds
+
+CHANNELS, PREFIXES, QUALITIES = 128, [32, 64, 128], (20, 90)
+SHOWN_QUALITIES = [20, 35, 50, 60, 65, 70, 75, 90]
+VIEWS = ("latent", "mel")
+CELL = 128  # samples in a step
+RATE, DECAY, SMOOTHING = 2e-3, 0.02, 0.1
+FLOOR = 0.3  # of the step of the default quality: what is rounded to zero lies not far below the least that is not
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is a task's own."""
+
+    task: str
+    labels: list[str]
+    label_of: Callable[[str], int]  # of a path
+    rate: int  # samples per second
+    steps: tuple[int, int]  # shortest and longest frame in training
+    circular: bool  # clips may begin anywhere, since they have no beginning or end of their own
+    batch: int
+    gains: tuple[float, float]  # dB
+    mixed: float  # share of the batches
+    masks: tuple[int, int]  # widest band of channels and of views in time that is hidden
+    windows: tuple[int, int]  # in mel: samples of a window, and of its transform
+    parts_of: Callable[[str], str] | None = None  # names the part of the validation clips that a path is of
+    head: dict = field(default_factory=dict)  # sizes of the model
+
+
+def mask(picture, masks):
+    """One random band of channels and one of times set to the mean, for every clip. Shape: [b, views, C, t]."""
+    device = picture.device
+    for axis, most in zip((2, 3), masks):
+        size = picture.shape[axis]
+        index = torch.arange(size, device=device)
+        width = torch.randint(most + 1, (len(picture), 1), device=device)
+        start = torch.randint(size, (len(picture), 1), device=device)
+        kept = ((index < start) | (index >= start + width)).float()
+        picture = picture * (kept[:, None, :, None] if axis == 2 else kept[:, None, None, :])
+    return picture
+
+
+class Sight:
+    """What a head sees of a latent: itself, or for its twin the mel bands of the decoded sound."""
+
+    def __init__(self, view, settings, bundle):
+        self.view, self.settings, self.bundle = view, settings, bundle
+
+    def __call__(self, x):
+        """Shape: [b, C, t] -> the same, or [b, mel.BANDS, t]."""
+        if self.view == "latent":
+            return x
+        return mel.magnitudes(mel.decode(self.bundle, x), self.settings.rate, CELL, *self.settings.windows)
+
+    def head(self, y):
+        """A head for this sight. `y`, latents of some training clips, [b, C, t], only tell a twin how loud sound is."""
+        if self.view == "latent":
+            order = frequency_order(self.bundle)
+            floor = FLOOR * (self.bundle.steps / self.bundle.deviation)[order]
+        else:
+            order = torch.arange(mel.BANDS, device=y.device)
+            power = self(y / self.bundle.deviation[:, None]).square().mean((0, 2))
+            floor = 0.1 * FLOOR * torch.sqrt(power)
+        return SoundHead(order, floor, len(self.settings.labels), **self.settings.head).to(y.device)
+
+
+class Validation:
+    """Latents of clips, those of equal length together."""
+
+    def __init__(self, bundle, clips):
+        """`clips`: a list of [n] on the device of the bundle."""
+        latents = [bundle.project(clip[None, None] / 2)[0] for clip in clips]
+        lengths = torch.tensor([y.shape[1] for y in latents])
+        self.groups = [
+            (i, torch.stack([latents[k] for k in i])) for i in ((lengths == n).nonzero()[:, 0] for n in lengths.unique())
+        ]
+
+    def guesses(self, model, bundle, sight, prefix, quality):
+        """-> [clips]"""
+        found = torch.empty(sum(len(i) for i, _ in self.groups), dtype=torch.int64)
+        for i, y in self.groups:
+            one = lambda v: torch.full((len(y),), v, device=y.device)
+            found[i] = model(sight(bundle.head_input(y, one(quality), one(prefix)))).argmax(1).cpu()
+        return found
+
+
+def draw_rate(b, device):
+    """Random qualities and prefixes; the default is what most will run, so it is not left to chance. -> [b] twice."""
+    quality = torch.randint(QUALITIES[0], QUALITIES[1] + 1, (b,), device=device)
+    quality = torch.where(torch.rand(b, device=device) < 0.3, 75, quality)
+    prefix = torch.tensor([*PREFIXES, CHANNELS], device=device)[torch.randint(len(PREFIXES) + 1, (b,), device=device)]
+    return quality, prefix
+
+
+def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view="latent"):
+    """The trained head, its answers on the validation clips, their labels, and figures."""
+    begin = time.monotonic()
+    torch.manual_seed(seed)
+    bundle, s = bundle.to(device), settings
+    paths, val_paths = (read_split(data, f"{s.task}-{part}") for part in ("train", "val"))
+    labels, val_labels = (torch.tensor([s.label_of(p) for p in x]) for x in (paths, val_paths))
+    clips = Clips(read_sounds(data, paths, s.rate), device)
+    found = [clip.to(device) for clip in read_sounds(data, val_paths, s.rate)]
+    val = Validation(bundle, found)
+    targets = (F.one_hot(labels, len(s.labels)).float() * (1 - SMOOTHING) + SMOOTHING / len(s.labels)).to(device)
+    sight = Sight(view, s, bundle)
+
+    def draw():
+        """Altered clips and what they are. Shape: [b, n], [b, labels]."""
+        i = torch.randint(len(clips), (s.batch,), device=device)
+        x, t = clips.alter(i, CELL * int(torch.randint(s.steps[0], s.steps[1] + 1, ())), circular=s.circular), targets[i]
+        if torch.rand(()) < s.mixed:
+            x, t = mix(x, t, torch.rand(s.batch, 1, device=device).clamp(0.01, 0.99))
+        return disturb(x, s.gains), t
+
+    def loss_of_batch():
+        x, t = draw()
+        seen = sight(bundle.head_input(bundle.project(x[:, None] / 2), *draw_rate(s.batch, device)))
+        logits = head.classify(mask(head.picture(seen), s.masks))
+        return -(t * F.log_softmax(logits, 1)).sum(1).mean()
+
+    head = sight.head(bundle.project(draw()[0][:, None] / 2))
+    loop = Loop(head, steps, RATE, DECAY, Path(work) / "checkpoint.pt", (s.task, bundle.codec_id, seed, view))
+    loop.load()
+    guesses = lambda model, prefix, quality, of=val: of.guesses(model, bundle, sight, prefix, quality)
+    accuracy = lambda m: (guesses(m, CHANNELS, 75) == val_labels).float().mean().item()
+    finished = loop.run(loss_of_batch, accuracy, begin + 60 * minutes)
+    head.load_state_dict(loop.average)
+    head.eval()
+    with torch.no_grad():
+        answers = {(p, q): guesses(head, p, q) for p in PREFIXES for q in SHOWN_QUALITIES}
+        raised = guesses(head, CHANNELS, 50, Validation(bundle, [c / c.abs().max().clamp(min=1e-6) / 2 for c in found]))
+        first = guesses(head, CHANNELS, 75, Validation(bundle, [c[: len(c) // 2] for c in found]))
+    count = lambda right: [int(right.sum()), len(right)]
+    right = answers[CHANNELS, 75] == val_labels
+    names = [s.parts_of(p) if s.parts_of else None for p in val_paths]
+    parts = {name: count(right[[n == name for n in names]]) for name in sorted({*names} - {None})}
+    parts["quality 50, as recorded"] = count(answers[CHANNELS, 50] == val_labels)
+    parts["quality 50, every clip raised to a peak of 0.5"] = count(raised == val_labels)
+    parts["first half of every clip alone"] = count(first == val_labels)
+    facts = {
+        "train": len(paths), "finished": finished, "steps": loop.step, "minutes": round(loop.seconds / 60, 1),
+        "parts": parts, "curve": loop.curve,
+    }  # fmt: skip
+    return head.cpu(), answers, val_labels, facts
+
+
+def example(settings, bundle, data, lengths):
+    """Head inputs at the default, for the check of the export. `lengths` in samples or None. A list of [1, C, t]."""
+    paths = read_split(data, f"{settings.task}-val")[: len(lengths)]
+    clips = [clip[:n] for clip, n in zip(read_sounds(data, paths, settings.rate), lengths)]
+    one = lambda v: torch.tensor([v])
+    return [bundle.head_input(bundle.project(c[None, None] / 2), one(75), one(CHANNELS)) for c in clips]
