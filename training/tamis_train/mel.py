@@ -29,10 +29,15 @@ def unpackets_1d(x):
     return x[:, 0]
 
 
-def decode(bundle, x):
+class Decoder:
     """The sound of what a head is given. Shape: [b, C, t] -> [b, n]."""
-    bands = torch.linalg.pinv(bundle.analysis) @ (x * bundle.deviation[:, None] - bundle.bias[:, None])
-    return unpackets_1d(bands)
+
+    def __init__(self, bundle):
+        self.synthesis = torch.linalg.pinv(bundle.analysis)
+        self.deviation, self.bias = bundle.deviation[:, None], bundle.bias[:, None]
+
+    def __call__(self, x):
+        return unpackets_1d(self.synthesis @ (x * self.deviation - self.bias))
 
 
 @functools.lru_cache(maxsize=4)

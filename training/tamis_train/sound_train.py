@@ -1,7 +1,7 @@
 """Recipe of heads for sound: what `digits` and `esc10` do alike. Everything but the reading happens on one device."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,10 +30,11 @@ class Settings:
     labels: list[str]
     label_of: Callable[[str], int]  # of a path
     rate: int  # samples per second
-    steps: tuple[int, int]  # shortest and longest frame in training
+    frames: Sequence[int]  # lengths of a batch, in steps; few, since libraries prepare for each anew
     circular: bool  # clips may begin anywhere, since they have no beginning or end of their own
     batch: int
     gains: tuple[float, float]  # dB
+    levels: tuple[float, float] | None  # see `disturb`
     mixed: float  # share of the batches
     masks: tuple[int, int]  # widest band of channels and of views in time that is hidden
     windows: tuple[int, int]  # in mel: samples of a window, and of its transform
@@ -59,12 +60,13 @@ class Sight:
 
     def __init__(self, view, settings, bundle):
         self.view, self.settings, self.bundle = view, settings, bundle
+        self.decoder = mel.Decoder(bundle) if view == "mel" else None
 
     def __call__(self, x):
         """Shape: [b, C, t] -> the same, or [b, mel.BANDS, t]."""
         if self.view == "latent":
             return x
-        return mel.magnitudes(mel.decode(self.bundle, x), self.settings.rate, CELL, *self.settings.windows)
+        return mel.magnitudes(self.decoder(x), self.settings.rate, CELL, *self.settings.windows)
 
     def head(self, y):
         """A head for this sight. `y`, latents of some training clips, [b, C, t], only tell a twin how loud sound is."""
@@ -122,10 +124,10 @@ def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view
     def draw():
         """Altered clips and what they are. Shape: [b, n], [b, labels]."""
         i = torch.randint(len(clips), (s.batch,), device=device)
-        x, t = clips.alter(i, CELL * int(torch.randint(s.steps[0], s.steps[1] + 1, ())), circular=s.circular), targets[i]
+        x, t = clips.alter(i, CELL * s.frames[int(torch.randint(len(s.frames), ()))], circular=s.circular), targets[i]
         if torch.rand(()) < s.mixed:
             x, t = mix(x, t, torch.rand(s.batch, 1, device=device).clamp(0.01, 0.99))
-        return disturb(x, s.gains), t
+        return disturb(x, s.gains, s.levels), t
 
     def loss_of_batch():
         x, t = draw()

@@ -1,6 +1,5 @@
 """Sound for training: reading, and altered versions of clips."""
 
-import math
 from pathlib import Path
 
 import soundfile
@@ -72,9 +71,15 @@ def mix(x, targets, share):
     return mixed, torch.lerp(targets[other], targets, share)
 
 
-def disturb(x, gains, noise=(-5, -2.5)):
-    """At random loudness (`gains` in dB), half of them with noise. Shape: [b, n] -> [b, n]."""
+def disturb(x, gains, levels=None, noise=(-5, -2.5)):
+    """At another loudness, half of them with noise. Shape: [b, n] -> [b, n].
+
+    `gains` in dB; `levels`: of half of the sounds the root mean square in dB below full scale instead, whatever it was.
+    """
     uniform = lambda low, high: low + (high - low) * torch.rand(len(x), 1, device=x.device)
-    gain = torch.exp(uniform(*gains) * (math.log(10) / 20))
-    level = 10 ** uniform(*noise) * (uniform(0, 1) < 0.5)
-    return (x * gain).clamp(-1, 1) + level * torch.randn_like(x)
+    coin = lambda: uniform(0, 1) < 0.5
+    gain = 10 ** (uniform(*gains) / 20)
+    if levels:
+        own = x.square().mean(1, keepdim=True).sqrt() + 1e-5
+        gain = torch.where(coin(), 10 ** (uniform(*levels) / 20) / own, gain)
+    return (x * gain).clamp(-1, 1) + 10 ** uniform(*noise) * coin() * torch.randn_like(x)

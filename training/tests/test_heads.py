@@ -21,9 +21,12 @@ MODULES = {"waste": waste, "digits": digits, "esc10": esc10}
 
 
 @pytest.fixture(autouse=True)
-def short_sounds(monkeypatch):
-    """Frames of `esc10` that take no seconds."""
-    monkeypatch.setattr(esc10, "train", partial(sound_train.train, replace(esc10.SETTINGS, steps=(40, 60))))
+def small_sounds(monkeypatch):
+    """Batches, frames and tables that take no seconds."""
+    monkeypatch.setattr(sound_train, "SHOWN_QUALITIES", [50, 75])
+    for module, frames in ((digits, [24, 30]), (esc10, [40, 60])):
+        settings = replace(module.SETTINGS, frames=frames, batch=8)
+        monkeypatch.setattr(module, "train", partial(sound_train.train, settings))
 
 
 def short(module, bundle, data, work, steps, **more):
@@ -120,7 +123,7 @@ def test_metadata_allow_no_quality_that_loses_much():
 def test_decoding_undoes_the_projection(mono):
     bundle = Bundle.load(mono)
     sound = torch.randn(2, 1280)
-    found = mel.decode(bundle, bundle.project(sound[:, None]) / bundle.deviation[:, None])
+    found = mel.Decoder(bundle)(bundle.project(sound[:, None]) / bundle.deviation[:, None])
     assert torch.allclose(found, sound, atol=1e-4)
 
 
