@@ -18,6 +18,7 @@ CHANNELS, PREFIXES, QUALITIES = 128, [32, 64, 128], (20, 90)
 SHOWN_QUALITIES = [20, 35, 50, 60, 65, 70, 75, 90]
 VIEWS = ("latent", "mel")
 CELL = 128  # samples in a step
+PACKET = 128  # steps that tamis codes, and shows to a head, at once
 RATE, DECAY, SMOOTHING = 2e-3, 0.02, 0.1
 FLOOR = 0.3  # of the step of the default quality: what is rounded to zero lies not far below the least that is not
 
@@ -43,12 +44,15 @@ class Settings:
 
 
 def mask(picture, masks):
-    """One random band of channels and one of times set to the mean, for every clip. Shape: [b, views, C, t]."""
+    """One random band of channels and one of times set to the mean, for every clip; a sixth at most.
+
+    Shape: [b, views, C, t].
+    """
     device = picture.device
     for axis, most in zip((2, 3), masks):
         size = picture.shape[axis]
         index = torch.arange(size, device=device)
-        width = torch.randint(most + 1, (len(picture), 1), device=device)
+        width = torch.randint(min(most, size // 6) + 1, (len(picture), 1), device=device)
         start = torch.randint(size, (len(picture), 1), device=device)
         kept = ((index < start) | (index >= start + width)).float()
         picture = picture * (kept[:, None, :, None] if axis == 2 else kept[:, None, None, :])
@@ -91,13 +95,25 @@ class Validation:
             (i, torch.stack([latents[k] for k in i])) for i in ((lengths == n).nonzero()[:, 0] for n in lengths.unique())
         ]
 
-    def guesses(self, model, bundle, sight, prefix, quality):
-        """-> [clips]"""
-        found = torch.empty(sum(len(i) for i, _ in self.groups), dtype=torch.int64)
+    def chances(self, model, bundle, sight, prefix, quality, packet=None):
+        """Probabilities for parts of `packet` steps or for whole clips. A list of clips [n] and [parts, n, labels]."""
         for i, y in self.groups:
             one = lambda v: torch.full((len(y),), v, device=y.device)
-            found[i] = model(sight(bundle.head_input(y, one(quality), one(prefix)))).argmax(1).cpu()
+            x = bundle.head_input(y, one(quality), one(prefix))
+            parts = x.split(packet or x.shape[2], 2)
+            yield i, torch.stack([model(sight(part)).softmax(1).cpu() for part in parts])
+
+    def guesses(self, *how, packet=None):
+        """The likeliest label by the mean of all parts. -> [clips]"""
+        found = torch.empty(sum(len(i) for i, _ in self.groups), dtype=torch.int64)
+        for i, chances in self.chances(*how, packet):
+            found[i] = chances.mean(0).argmax(1)
         return found
+
+    def alone(self, labels, *how, packet):
+        """How many parts are right, each by itself, and of how many."""
+        right = torch.cat([(c.argmax(2) == labels[i]).flatten() for i, c in self.chances(*how, packet)])
+        return [int(right.sum()), len(right)]
 
 
 def draw_rate(b, device):
@@ -138,7 +154,7 @@ def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view
     head = sight.head(bundle.project(draw()[0][:, None] / 2))
     loop = Loop(head, steps, RATE, DECAY, Path(work) / "checkpoint.pt", (s.task, bundle.codec_id, seed, view))
     loop.load()
-    guesses = lambda model, prefix, quality, of=val: of.guesses(model, bundle, sight, prefix, quality)
+    guesses = lambda model, prefix, quality, of=val, **more: of.guesses(model, bundle, sight, prefix, quality, **more)
     accuracy = lambda m: (guesses(m, CHANNELS, 75) == val_labels).float().mean().item()
     finished = loop.run(loss_of_batch, accuracy, begin + 60 * minutes)
     head.load_state_dict(loop.average)
@@ -146,6 +162,8 @@ def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view
     with torch.no_grad():
         answers = {(p, q): guesses(head, p, q) for p in PREFIXES for q in SHOWN_QUALITIES}
         raised = guesses(head, CHANNELS, 50, Validation(bundle, [c / c.abs().max().clamp(min=1e-6) / 2 for c in found]))
+        packets = guesses(head, CHANNELS, 75, packet=PACKET)
+        alone = val.alone(val_labels, head, bundle, sight, CHANNELS, 75, packet=PACKET)
         first = guesses(head, CHANNELS, 75, Validation(bundle, [c[: len(c) // 2] for c in found]))
     count = lambda right: [int(right.sum()), len(right)]
     right = answers[CHANNELS, 75] == val_labels
@@ -154,6 +172,9 @@ def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view
     parts["quality 50, as recorded"] = count(answers[CHANNELS, 50] == val_labels)
     parts["quality 50, every clip raised to a peak of 0.5"] = count(raised == val_labels)
     parts["first half of every clip alone"] = count(first == val_labels)
+    if alone[1] > len(val_labels):
+        parts[f"packets of {PACKET} steps, the mean of their answers"] = count(packets == val_labels)
+        parts[f"packets of {PACKET} steps, each alone"] = alone
     facts = {
         "train": len(paths), "finished": finished, "steps": loop.step, "minutes": round(loop.seconds / 60, 1),
         "parts": parts, "curve": loop.curve,
