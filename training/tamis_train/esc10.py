@@ -13,8 +13,8 @@ LABELS = [
 ]  # fmt: skip
 SETTINGS = Settings(
     task=TASK, labels=LABELS, label_of=lambda path: LABELS.index(Path(path).parent.name), rate=SOUND_RATE,
-    # Not shorter: a sound may be one bark in five seconds.
-    frames=(1216, 1344, 1472, 1600, 1728), circular=True, batch=32, gains=(-12, 12), levels=None, mixed=0.5, masks=(20, 20), windows=(1024, 1024),
+    # Down to what tamis codes at once, and not only that: a sound may be one bark in five seconds.
+    versions=6, frames=(256, 512, 1024, 1728), circular=True, batch=24, gains=(-12, 12), levels=None, mixed=0.5, masks=(20, 20), windows=(1024, 1024),
     # A step is 3 ms here, too short to tell anything: the views are 23 and 93 ms long, one every 23 ms.
     head=dict(windows=(8, 32), hop=8, strides=[(2, 2), (2, 2), (2, 1)], widths=(16, 24, 32, 96), drop=0.2),
 )  # fmt: skip

@@ -62,7 +62,6 @@ class Loop:
         Where the steps would take longer, the rate follows the clock, so that what is given ends with a small rate too.
         `loss_of_batch()` gives a loss; `accuracy(model)` is asked `marks` times, on the averaged weights.
         """
-        every = max(1, self.steps // marks)
         since, losses = time.monotonic(), []
         begin = since - self.seconds
         self.model.train()
@@ -79,7 +78,7 @@ class Loop:
             self.follow()
             losses.append(loss.detach())
             late = time.monotonic() >= deadline
-            if self.step % every == 0 or self.step == self.steps or late:
+            if self.done() * marks >= len(self.curve) + 1 or self.step == self.steps or late:
                 value = self.with_average(accuracy)
                 self.seconds += time.monotonic() - since
                 since = time.monotonic()
@@ -91,10 +90,13 @@ class Loop:
                 self.save()
         return self.step >= self.steps
 
+    def done(self):
+        """How much of the training is done, 0 to 1: by its steps or by the clock."""
+        return min(1, max(self.step / self.steps, self.share))
+
     def pace(self):
         """Share of the rate at this step: a short rise, then half a cosine."""
-        done = min(1, max(self.step / self.steps, self.share))
-        return min(1, (self.step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done))
+        return min(1, (self.step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * self.done()))
 
     @torch.no_grad()
     def follow(self):

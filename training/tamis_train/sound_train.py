@@ -12,7 +12,7 @@ from . import mel
 from .loop import Loop
 from .pictures import read_split
 from .sound_head import SoundHead, frequency_order
-from .sounds import Clips, disturb, mix, read_sounds
+from .sounds import Clips, Pool, disturb, mix, read_sounds
 
 CHANNELS, PREFIXES, QUALITIES = 128, [32, 64, 128], (20, 90)
 SHOWN_QUALITIES = [20, 35, 50, 60, 65, 70, 75, 90]
@@ -31,6 +31,7 @@ class Settings:
     labels: list[str]
     label_of: Callable[[str], int]  # of a path
     rate: int  # samples per second
+    versions: int  # of every clip, altered in speed and place
     frames: Sequence[int]  # lengths of a batch, in steps; few, since libraries prepare for each anew
     circular: bool  # clips may begin anywhere, since they have no beginning or end of their own
     batch: int
@@ -137,21 +138,24 @@ def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view
     targets = (F.one_hot(labels, len(s.labels)).float() * (1 - SMOOTHING) + SMOOTHING / len(s.labels)).to(device)
     sight = Sight(view, s, bundle)
 
+    pool = Pool(clips, bundle, s.versions, max(s.frames), s.circular)
+
     def draw():
-        """Altered clips and what they are. Shape: [b, n], [b, labels]."""
+        """Latents of altered clips and what they are. Shape: [b, C, t], [b, labels]."""
         i = torch.randint(len(clips), (s.batch,), device=device)
-        x, t = clips.alter(i, CELL * s.frames[int(torch.randint(len(s.frames), ()))], circular=s.circular), targets[i]
+        y = pool.draw(i, s.frames[int(torch.randint(len(s.frames), ()))])
+        flat, t = y.flatten(1), targets[i]
         if torch.rand(()) < s.mixed:
-            x, t = mix(x, t, torch.rand(s.batch, 1, device=device).clamp(0.01, 0.99))
-        return disturb(x, s.gains, s.levels), t
+            flat, t = mix(flat, t, torch.rand(s.batch, 1, device=device).clamp(0.01, 0.99))
+        return disturb(flat, s.gains, s.levels).view_as(y) / 2, t
 
     def loss_of_batch():
-        x, t = draw()
-        seen = sight(bundle.head_input(bundle.project(x[:, None] / 2), *draw_rate(s.batch, device)))
+        y, t = draw()
+        seen = sight(bundle.head_input(y, *draw_rate(s.batch, device)))
         logits = head.classify(mask(head.picture(seen), s.masks))
         return -(t * F.log_softmax(logits, 1)).sum(1).mean()
 
-    head = sight.head(bundle.project(draw()[0][:, None] / 2))
+    head = sight.head(draw()[0])
     loop = Loop(head, steps, RATE, DECAY, Path(work) / "checkpoint.pt", (s.task, bundle.codec_id, seed, view))
     loop.load()
     guesses = lambda model, prefix, quality, of=val, **more: of.guesses(model, bundle, sight, prefix, quality, **more)

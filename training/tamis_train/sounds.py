@@ -58,10 +58,34 @@ class Clips:
         return torch.lerp(a, c, part) * inside / 32768
 
 
+class Pool:
+    """Latents of altered versions of all clips, made once: loudness, mixing and noise are the same on latents, and cheap.
+
+    Shape: latents [versions * n, C, longest frame], of full scale 1, in 16 bits.
+    """
+
+    def __init__(self, clips, bundle, count, longest, circular):
+        self.clips, self.circular, cell = len(clips), circular, 2**bundle.levels
+        parts = torch.arange(len(clips), device=clips.lengths.device).split(32)
+        make = lambda i: bundle.project(clips.alter(i, cell * longest, circular=circular)[:, None]).half()
+        self.latents = torch.cat([make(i) for _ in range(count) for i in parts])
+
+    def draw(self, i, frame):
+        """A window of `frame` steps of some version of clips `i`. Shape: i [b] -> [b, C, frame]."""
+        b, device = len(i), i.device
+        longest = self.latents.shape[2]
+        room = longest if self.circular else longest - frame + 1
+        start = torch.randint(room, (b, 1), device=device)
+        at = (start + torch.arange(frame, device=device)) % longest
+        version = torch.randint(len(self.latents) // self.clips, (b,), device=device)
+        y = self.latents[version * self.clips + i]
+        return y.gather(2, at[:, None].expand(-1, y.shape[1], -1)).float()
+
+
 def mix(x, targets, share):
     """Every sound and another one, as loud as their shares say whatever their own levels.
 
-    Shape: x [b, n], targets [b, labels], share [b, 1] of the first -> the same shapes.
+    Shape: x [b, n], samples or latents, which are linear in them, targets [b, labels], share [b, 1] of the first -> the same shapes.
     Source: Tokozume, Ushiku, Harada, "Learning from Between-class Examples for Deep Sound Recognition", eq. 2.
     """
     other = torch.randperm(len(x), device=x.device)
@@ -72,7 +96,7 @@ def mix(x, targets, share):
 
 
 def disturb(x, gains, levels=None, noise=(-5, -2.5)):
-    """At another loudness, half of them with noise. Shape: [b, n] -> [b, n].
+    """At another loudness, half of them with noise. Shape: [b, n], samples or latents -> [b, n].
 
     `gains` in dB; `levels`: of half of the sounds the root mean square in dB below full scale instead, whatever it was.
     """
@@ -82,4 +106,4 @@ def disturb(x, gains, levels=None, noise=(-5, -2.5)):
     if levels:
         own = x.square().mean(1, keepdim=True).sqrt() + 1e-5
         gain = torch.where(coin(), 10 ** (uniform(*levels) / 20) / own, gain)
-    return (x * gain).clamp(-1, 1) + 10 ** uniform(*noise) * coin() * torch.randn_like(x)
+    return x * gain + 10 ** uniform(*noise) * coin() * torch.randn_like(x)

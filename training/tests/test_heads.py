@@ -1,21 +1,22 @@
 """Heads: training goes on where it stopped, exports say what torch says, cards say what the figures say."""
 
+import itertools
 import json
 import math
-import time
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import onnx
 import pytest
 import torch
 
-from tamis_train import card, digits, esc10, mel, sound_train, waste
+from tamis_train import card, digits, esc10, loop, mel, sound_train, waste
 from tamis_train.__main__ import main
 from tamis_train.bundle import Bundle
 from tamis_train.loop import Loop
 from tamis_train.sound_head import frequency_order
-from tamis_train.sounds import Clips, mix
+from tamis_train.sounds import Clips, Pool, disturb, mix
 
 MODULES = {"waste": waste, "digits": digits, "esc10": esc10}
 
@@ -25,7 +26,7 @@ def small_sounds(monkeypatch):
     """Batches, frames and tables that take no seconds."""
     monkeypatch.setattr(sound_train, "SHOWN_QUALITIES", [50, 75])
     for module, frames in ((digits, [24, 30]), (esc10, [40, 60])):
-        settings = replace(module.SETTINGS, frames=frames, batch=8)
+        settings = replace(module.SETTINGS, frames=frames, versions=2, batch=8)
         monkeypatch.setattr(module, "train", partial(sound_train.train, settings))
 
 
@@ -42,7 +43,7 @@ def test_stopping_and_going_on_changes_nothing(name, rgb, mono, data, tmp_path, 
 
     # The rate depends on the planned number of steps, so the clock, not the plan, has to stop it.
     run = Loop.run
-    def stopped(loop, loss_of_batch, accuracy, deadline=math.inf):
+    def stopped(self, loss_of_batch, accuracy, deadline=math.inf):
         left = iter(range(3))
         def counted():
             if next(left, None) is None:
@@ -50,7 +51,7 @@ def test_stopping_and_going_on_changes_nothing(name, rgb, mono, data, tmp_path, 
             loss = loss_of_batch()
             return loss
         try:
-            return run(loop, counted, accuracy, deadline, marks=6)
+            return run(self, counted, accuracy, deadline, marks=6)
         except KeyboardInterrupt:
             return False
     monkeypatch.setattr(Loop, "run", stopped)
@@ -106,12 +107,12 @@ def test_what_cannot_be_trained_so_is_refused(rgb, data):
         main([*words, "--device", "cuda"])
 
 
-def test_a_training_cut_short_by_the_clock_ends_with_a_small_rate(tmp_path):
-    model = torch.nn.Linear(2, 2)
-    loop = Loop(model, 10**6, 1e-3, 0, tmp_path / "checkpoint.pt", ("a",))
-    loss = lambda: model(torch.ones(1, 2)).square().sum()
-    assert not loop.run(loss, lambda m: 0.0, time.monotonic() + 0.5)
-    assert loop.step > 100 and loop.pace() < 0.05
+def test_a_training_cut_short_by_the_clock_ends_with_a_small_rate(tmp_path, monkeypatch):
+    model, clock = torch.nn.Linear(2, 2), itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    short = loop.Loop(model, 10**6, 1e-3, 0, tmp_path / "checkpoint.pt", ("a",))
+    assert not short.run(lambda: model(torch.ones(1, 2)).square().sum(), lambda m: 0.0, 1000)
+    assert 100 < short.step < 1000 and short.pace() < 0.01
 
 
 def test_metadata_allow_no_quality_that_loses_much():
@@ -150,6 +151,27 @@ def test_altered_clips_keep_their_pitch_or_move_it_with_the_speed():
     slow = clips.alter(both, 800, speeds=(0.5, 0.5), circular=True)
     turns = lambda x: int((x[..., 1:].sign() != x[..., :-1].sign()).sum())
     assert abs(turns(slow[0]) - turns(clip) / 2) <= 2
+
+
+def test_a_pool_gives_windows_of_its_latents(mono):
+    bundle = Bundle.load(mono)
+    clips, i = Clips([torch.randn(3000).clamp(-1, 1) * 0.3 for _ in range(3)]), torch.tensor([2, 0])
+    for circular in (False, True):
+        pool = Pool(clips, bundle, 2, 20, circular)
+        assert pool.latents.shape == (6, 128, 20)
+        for row, clip in zip(pool.draw(i, 8), i):
+            own = pool.latents.view(2, 3, 128, 20)[:, clip].float()
+            own = torch.cat([own, own], 2)
+            starts = range(20 if circular else 13)
+            assert sum(torch.equal(row, version[:, k : k + 8]) for version in own for k in starts) >= 1
+
+
+def test_half_of_the_clips_get_a_level_of_their_own():
+    torch.manual_seed(0)
+    x = torch.randn(400, 500) * 10 ** -2
+    level = 20 * torch.log10(disturb(x, (0, 0), (-20, -20), noise=(-9, -9)).square().mean(1).sqrt())
+    near = lambda value: ((level - value).abs() < 1.5).float().mean()
+    assert 0.4 < near(-40) < 0.6 and 0.4 < near(-20) < 0.6
 
 
 def test_mixed_clips_are_as_loud_as_their_shares_say():
