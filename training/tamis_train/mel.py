@@ -53,9 +53,9 @@ def filters(rate, size, device):
 
 
 def magnitudes(sound, rate, hop, window, size):
-    """Square root of the power in mel bands, a step every `hop` samples. Shape: [b, n] -> [b, BANDS, n / hop]."""
+    """Square root of the power in mel bands, a step every `hop` samples. Shape: [b, n] -> [b, BANDS, n / hop, rounded up]."""
     room = window // 2
-    padded = torch.nn.functional.pad(sound, (room, room))
-    frames = padded.unfold(1, window, hop)[:, : sound.shape[1] // hop] * torch.hann_window(window, device=sound.device)
+    padded = torch.nn.functional.pad(sound, (room, room + hop))
+    frames = padded.unfold(1, window, hop)[:, : -(-sound.shape[1] // hop)] * torch.hann_window(window, device=sound.device)
     power = torch.fft.rfft(frames, size).abs().square().transpose(1, 2)
     return torch.sqrt(filters(rate, size, str(sound.device)) @ power)

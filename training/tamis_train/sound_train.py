@@ -39,7 +39,7 @@ class Settings:
     levels: tuple[float, float] | None  # see `disturb`
     mixed: float  # share of the batches
     masks: tuple[int, int]  # widest band of channels and of views in time that is hidden
-    windows: tuple[int, int]  # in mel: samples of a window, and of its transform
+    mel: tuple[int, int, int]  # of the twin: samples from one spectrum to the next, of a window, and of its transform
     parts_of: Callable[[str], str] | None = None  # names the part of the validation clips that a path is of
     head: dict = field(default_factory=dict)  # sizes of the model
 
@@ -68,13 +68,14 @@ class Sight:
         self.decoder = mel.Decoder(bundle) if view == "mel" else None
 
     def __call__(self, x):
-        """Shape: [b, C, t] -> the same, or [b, mel.BANDS, t]."""
+        """Shape: [b, C, t] -> the same, or [b, mel.BANDS, t * CELL / hop]."""
         if self.view == "latent":
             return x
-        return mel.magnitudes(self.decoder(x), self.settings.rate, CELL, *self.settings.windows)
+        return mel.magnitudes(self.decoder(x), self.settings.rate, *self.settings.mel)
 
     def head(self, y):
         """A head for this sight. `y`, latents of some training clips, [b, C, t], only tell a twin how loud sound is."""
+        sizes = self.settings.head
         if self.view == "latent":
             order = frequency_order(self.bundle)
             floor = FLOOR * (self.bundle.steps / self.bundle.deviation)[order]
@@ -82,7 +83,10 @@ class Sight:
             order = torch.arange(mel.BANDS, device=y.device)
             power = self(y / self.bundle.deviation[:, None]).square().mean((0, 2))
             floor = 0.1 * FLOOR * torch.sqrt(power)
-        return SoundHead(order, floor, len(self.settings.labels), **self.settings.head).to(y.device)
+            # What it reads stands further apart; what its convolutions see does not.
+            steps = self.settings.mel[0] // CELL
+            sizes = sizes | dict(windows=[w // steps for w in sizes["windows"]], hop=sizes["hop"] // steps)
+        return SoundHead(order, floor, len(self.settings.labels), **sizes).to(y.device)
 
 
 class Validation:
