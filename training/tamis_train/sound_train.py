@@ -167,8 +167,9 @@ def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view
     finished = loop.run(loss_of_batch, accuracy, begin + 60 * minutes)
     head.load_state_dict(loop.average)
     head.eval()
+    prefixes = PREFIXES if view == "latent" else [CHANNELS]
     with torch.no_grad():
-        answers = {(p, q): guesses(head, p, q) for p in PREFIXES for q in SHOWN_QUALITIES}
+        answers = {(p, q): guesses(head, p, q) for p in prefixes for q in SHOWN_QUALITIES}
         raised = guesses(head, CHANNELS, 50, Validation(bundle, [c / c.abs().max().clamp(min=1e-6) / 2 for c in found]))
         packets = guesses(head, CHANNELS, 75, packet=PACKET)
         alone = val.alone(val_labels, head, bundle, sight, CHANNELS, 75, packet=PACKET)
