@@ -42,9 +42,10 @@ const DECODERS: [(&str, DecoderSize, &[u8]); 2] = [
 ];
 
 /// Name, `head.onnx`.
-const HEADS: [(&str, &[u8]); 2] = [
+const HEADS: [(&str, &[u8]); 3] = [
     ("waste", include_bytes!("../../models/waste/head.onnx")),
     ("digits", include_bytes!("../../models/digits/head.onnx")),
+    ("esc10", include_bytes!("../../models/esc10/head.onnx")),
 ];
 
 /// Names of the bundles inside the binary.

@@ -12,7 +12,7 @@ import torch
 from . import card, codec_command, peers_heads, peers_pictures, peers_sound, rebuild, vit_card, vit_command, walloc
 from .bundle import Bundle
 
-HEADS = ("waste", "digits")
+HEADS = ("waste", "digits", "esc10")
 BUNDLES = {"image": "models/rgb", "audio": "models/mono"}
 
 
@@ -27,6 +27,8 @@ def main(words=None):
     verb.add_argument("--minutes", type=float, default=10, help="stop after so long, finished or not")
     verb.add_argument("--seed", type=int, default=1)
     verb.add_argument("--threads", type=int, default=2)
+    verb.add_argument("--device", default="cpu", help="cpu or cuda; sound only")
+    verb.add_argument("--view", default="latent", help="mel: a twin on mel bands of the decoded sound, to compare with; sound only, no ONNX file")
     verb.add_argument("--steps", type=int, help="fewer or more steps than the recipe")
     verb.add_argument("--out", type=Path, help="where head.onnx, README.md, figures.json go (default: models/NAME)")
     verb.add_argument("--work", type=Path, help="checkpoint and prepared data (default: out/training-NAME)")
@@ -56,7 +58,8 @@ def main(words=None):
     module, out = importlib.import_module(f".{args.name}", __package__), args.out or Path("models") / args.name
     if args.verb == "head":
         head(args, module, out)
-    card.write(module, out)
+    if args.verb == "card" or args.view == "latent":
+        card.write(module, out)
 
 
 def head(args, module, out):
@@ -71,18 +74,28 @@ def head(args, module, out):
     work = args.work or Path("out") / f"training-{args.name}"
     if args.fresh:
         (work / "checkpoint.pt").unlink(missing_ok=True)
+    views = getattr(module, "VIEWS", ("latent",))
+    if args.view not in views:
+        raise SystemExit(f"--view: {args.name} has no view {args.view}; there are {', '.join(views)}")
+    if args.device != "cpu" and module.KIND != "audio":
+        raise SystemExit(f"--device: {args.name} is trained on the CPU")
+    more = {"device": args.device, "view": args.view} if module.KIND == "audio" else {}
     model, guesses, labels, facts = module.train(
-        bundle, args.data, args.minutes, args.seed, work, args.steps or module.STEPS
+        bundle, args.data, args.minutes, args.seed, work, args.steps or module.STEPS, **more
     )
-    inputs = module.example(bundle, args.data)
-    difference = export.write(model, module, bundle, inputs, out / "head.onnx")
     command = f"python -m tamis_train head {args.name} --minutes {args.minutes:g} --seed {args.seed}"
+    command += "".join(f" --{k} {v}" for k, v in more.items() if v not in ("cpu", "latent"))
     facts |= {
-        "command": command, "limit_minutes": args.minutes, "seed": args.seed,
-        "parameters": sum(p.numel() for p in model.parameters()), "bytes": (out / "head.onnx").stat().st_size,
-        "difference": float(f"{difference:.1e}"), "torch": torch.__version__,
+        "command": command, "limit_minutes": args.minutes, "seed": args.seed, "view": args.view,
+        "place": torch.cuda.get_device_name() if args.device.startswith("cuda") else "2 shared CPU cores",
+        "parameters": sum(p.numel() for p in model.parameters()), "torch": torch.__version__,
     }  # fmt: skip
     measured = card.figures(module, bundle, guesses, labels, facts)
+    out.mkdir(parents=True, exist_ok=True)
+    if args.view == "latent":
+        inputs = module.example(bundle, args.data)
+        difference = export.write(model, module, bundle, inputs, measured["quality_range"], out / "head.onnx")
+        measured |= {"bytes": (out / "head.onnx").stat().st_size, "difference": float(f"{difference:.1e}")}
     (out / "figures.json").write_text(json.dumps(measured, indent=1) + "\n")
     at = measured["confusion"]
     right = sum(row[i] for i, row in enumerate(at))

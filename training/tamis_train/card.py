@@ -16,6 +16,17 @@ def interval(right, n, z=1.96):
     return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
 
 
+def quality_range(right, n, channels, highest, lost=0.03):
+    """Lowest and highest quality at which a head is to be used: from the default down, as long as no more than `lost`
+    of the accuracy at the default goes. right: {(prefix, quality): count}."""
+    low, least = DEFAULT_QUALITY, right[channels, DEFAULT_QUALITY] - lost * n
+    for q in sorted((q for p, q in right if p == channels and q < DEFAULT_QUALITY), reverse=True):
+        if right[channels, q] < least:
+            break
+        low = q
+    return [low, highest]
+
+
 def figures(module, bundle, guesses, labels, facts):
     """What is measured, as plain numbers. guesses: {(prefix, quality): [n] classes}; labels [n]."""
     n = len(labels)
@@ -26,6 +37,7 @@ def figures(module, bundle, guesses, labels, facts):
     return {
         "task": module.TASK, "bundle": bundle.name, "codec": bundle.codec_id, "n": n,
         "channels": module.CHANNELS, "quality": DEFAULT_QUALITY, "labels": module.LABELS,
+        "quality_range": quality_range(right, n, module.CHANNELS, module.QUALITIES[1]),
         "right": [{"prefix": p, "quality": q, "right": r} for (p, q), r in right.items()],
         "confusion": table.tolist(), **facts,
     }  # fmt: skip
@@ -51,6 +63,7 @@ def readme(module, facts):
     parts = ["| part | right |", "|---|---|", *(f"| {k} | {r} of {m} |" for k, (r, m) in facts.get("parts", {}).items()), ""]
     if len(parts) == 3:
         parts = []
+    allowed = facts.get("quality_range")
     calls = " in several calls, beside other work" if facts["minutes"] > facts["limit_minutes"] + 0.5 else ""
     lines = [
         f"# Head `{facts['task']}`",
@@ -65,6 +78,7 @@ def readme(module, facts):
         "",
         f"Reads latents of bundle `{facts['bundle']}`, codec `{facts['codec']}`; trained on quality "
         f"{module.QUALITIES[0]} to {module.QUALITIES[1]} and prefixes {', '.join(map(str, module.PREFIXES))}.",
+        *([f"Its metadata keeps senders to quality {allowed[0]} to {allowed[1]}: no more than 3 points are lost there."] if allowed else []),
         "",
         "## Accuracy, % right, by channels and quality",
         "",
@@ -92,7 +106,7 @@ def readme(module, facts):
         f"* Command: `{facts['command']}`",
         f"* {facts['steps']} steps{'' if facts['finished'] else ' (stopped by the clock)'}"
         + (f" on {facts['versions']} versions of each picture" if "versions" in facts else "")
-        + f", {facts['minutes']:.1f} minutes{calls}, on 2 shared CPU cores, seed {facts['seed']}.",
+        + f", {facts['minutes']:.1f} minutes{calls}, on {facts.get('place', '2 shared CPU cores')}, seed {facts['seed']}.",
         f"* {facts['parameters']} weights, {facts['bytes'] // 1000} kB; the ONNX file differs from torch by at most "
         f"{facts['difference']:.0e} in a logit.",
         f"* Licence of the weights: {module.CARD['licence']}.",

@@ -7,8 +7,8 @@ import onnxruntime
 import torch
 
 
-def write(head, module, bundle, inputs, path):
-    """Writes `path` and checks it against torch on `inputs`, a list of [1, C, ...]. -> largest difference of a logit."""
+def write(head, module, bundle, inputs, qualities, path):
+    """Writes `path`, which promises to work at `qualities` (low, high), and checks it against torch on `inputs`, a list of [1, C, ...]. -> largest difference of a logit."""
     path.parent.mkdir(parents=True, exist_ok=True)
     axes = {2: "h", 3: "w"} if bundle.kind == "image" else {2: "t"}
     torch.onnx.export(
@@ -22,7 +22,7 @@ def write(head, module, bundle, inputs, path):
         "bundle": bundle.name,
         "channels": module.CHANNELS,
         "prefixes": ",".join(map(str, module.PREFIXES)),
-        "quality": ",".join(map(str, module.QUALITIES)),
+        "quality": ",".join(map(str, qualities)),
         "grid": "any mean",
         "labels": json.dumps(module.LABELS),
         "licence": module.CARD["licence"],

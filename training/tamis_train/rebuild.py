@@ -14,7 +14,7 @@ SOUNDS = {
     "stereo": ("audio/loops/train", "audio/music"),
     "mono": ("audio/esc10/train", "audio/loops/train", "audio/music", "audio/soundscape/train"),
 }
-HEADS = {"rgb": "waste", "mono": "digits"}
+HEADS = {"rgb": ["waste"], "mono": ["digits", "esc10"]}
 HEAD_MINUTES = 25
 INSTALL = "install"
 FILES = ("codec.toml", "weights.safetensors", "decoder.onnx", "decoder-edge.onnx", "figures.json")
@@ -48,7 +48,7 @@ def steps(name, args):
         # For its figures and decoders; over it what was ordered.
         yield [INSTALL, work / "trained", args.models / name]
     yield [INSTALL, work / name, args.models / name]
-    if head := HEADS.get(name):
+    for head in HEADS.get(name, []):
         places = ["--data", args.data, "--work", work / head, "--out", args.models / head]
         yield [*kit, "head", head, "--bundle", args.models / name, "--minutes", HEAD_MINUTES, *places]
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 sys.path.insert(0, str(Path(__file__).parents[1]))
 torch.set_num_threads(2)
 
+from tamis_train.esc10 import LABELS as SOUNDS  # noqa: E402
 from tamis_train.waste_head import LABELS  # noqa: E402
 
 
@@ -54,9 +55,9 @@ def mono(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """Twelve pictures and twenty clips with their splits."""
+    """Twelve pictures and forty clips with their splits."""
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(1)
-    lists = {name: [] for name in ("waste-train", "waste-val", "digits-train", "digits-val")}
+    lists = {name: [] for name in ("waste-train", "waste-val", "digits-train", "digits-val", "esc10-train", "esc10-val")}
     for part in ("train", "val"):
         for i, label in enumerate(LABELS):
             path = Path("images") / part / label / "a.png"
@@ -69,6 +70,11 @@ def data(tmp_path_factory):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(folder / path, 0.3 * np.sin(np.arange(2000 + 300 * digit) * (0.05 + 0.1 * digit)), 8000)
             lists[f"digits-{part}"].append(str(path))
+        for place, label in enumerate(SOUNDS):
+            path = Path("audio") / part / label / "1-1-A.flac"
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(folder / path, 0.3 * np.sin(np.arange(5000 + 900 * place) * (0.05 + 0.1 * place)), 44100)
+            lists[f"esc10-{part}"].append(str(path))
     lists["codec-images-train"] = lists["waste-train"]
     (folder / "splits").mkdir()
     for name, paths in lists.items():
