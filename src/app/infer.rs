@@ -57,7 +57,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let (low, high) = card.quality;
     if quality < low || quality > high {
         eprintln!(
-            "tamis: quality {} is outside {} to {}, which {} was trained on",
+            "tamis: quality {} is outside {} to {}, which {} is good for",
             quality.value(),
             low.value(),
             high.value(),

@@ -21,7 +21,7 @@ pub struct HeadCard {
     pub bundle: String,
     /// Channels read.
     pub channels: usize,
-    /// Lowest and highest quality it was trained on.
+    /// Lowest and highest quality it is good for.
     pub quality: (Quality, Quality),
     /// The only grid it takes; `None` if it pools over any.
     pub grid: Option<Vec<usize>>,
