@@ -260,34 +260,4 @@ mod tests {
         let one = Features { steps: vec![Step::Constant(1.0)], read: vec![0, 1] };
         assert!(!one.vanish() && !one.is_plain() && Features::default().is_plain());
     }
-
-    #[test]
-    #[ignore = "prints a speed"]
-    fn speed() {
-        let x: Vec<f32> = (0..48 * 36).map(|i| (i % 37) as f32 * 0.3 - 5.0).collect();
-        let mut out = vec![0.0; 2 * x.len()];
-        let mut scratch = Buffer::default();
-        let mut time = |run: &mut dyn FnMut(&mut Buffer<f32>, &mut [f32])| {
-            let mut best = f64::INFINITY;
-            for _ in 0..200 {
-                let start = std::time::Instant::now();
-                (0..48).for_each(|_| run(&mut scratch, &mut out));
-                best = best.min(start.elapsed().as_secs_f64());
-            }
-            best * 1e6
-        };
-        let portable = time(&mut |s, out| energy().run::<Portable>(&x, s, out));
-        println!("portable {portable:.0} us");
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx512vnni") {
-            let wide = time(&mut |s, out| energy().run::<super::super::lanes::Avx512>(&x, s, out));
-            println!("avx512 {wide:.0} us");
-        }
-        let plain = time(&mut |_, out| {
-            for (to, x) in out.iter_mut().zip(&x) {
-                *to = (1.0 + 8.0 * x.abs()).ln();
-            }
-        });
-        println!("std {plain:.0} us");
-    }
 }
