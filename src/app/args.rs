@@ -277,7 +277,7 @@ pub struct Infer {
     /// Pictures, sounds or .tamis files; folders, patterns, or - for standard input
     #[arg(required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Head: waste, digits, or the path of an ONNX file
+    /// Head: waste, digits, esc10, or the path of an ONNX file
     #[arg(long)]
     pub head: String,
     /// Bundle, if the head's own is not among the shipped
