@@ -63,7 +63,7 @@ def readme(module, facts):
     parts = ["| part | right |", "|---|---|", *(f"| {k} | {r} of {m} |" for k, (r, m) in facts.get("parts", {}).items()), ""]
     if len(parts) == 3:
         parts = []
-    allowed = facts.get("quality_range")
+    allowed, prefixes_too = facts.get("quality_range"), facts.get("prefixes_allowed")
     calls = " in several calls, beside other work" if facts["minutes"] > facts["limit_minutes"] + 0.5 else ""
     lines = [
         f"# Head `{facts['task']}`",
@@ -78,7 +78,9 @@ def readme(module, facts):
         "",
         f"Reads latents of bundle `{facts['bundle']}`, codec `{facts['codec']}`; trained on quality "
         f"{module.QUALITIES[0]} to {module.QUALITIES[1]} and prefixes {', '.join(map(str, module.PREFIXES))}.",
-        *([f"Its metadata keeps senders to quality {allowed[0]} to {allowed[1]}: no more than 3 points are lost there."] if allowed else []),
+        *([f"Its metadata keeps senders to quality {allowed[0]} to {allowed[1]}"
+           + (f" and prefixes {' and '.join(map(str, prefixes_too))}" if prefixes_too else "")
+           + ": no more than 3 points are lost there."] if allowed else []),
         "",
         "## Accuracy, % right, by channels and quality",
         "",
