@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import card, codec_command, peers_heads, peers_pictures, peers_sound, rebuild, vit_card, vit_command, walloc
+from . import card, codec_command, glyphs, peers_heads, peers_pictures, peers_sound, rebuild, vit_card, vit_command, walloc
 from .bundle import Bundle
 
 HEADS = ("waste", "digits", "esc10")
@@ -38,6 +38,7 @@ def main(words=None):
     verb.add_argument("--out", type=Path)
     codec_command.arguments(verbs)
     vit_command.arguments(verbs)
+    glyphs.arguments(verbs)
     vit_card.arguments(verbs)
     walloc.arguments(verbs)
     rebuild.arguments(verbs)
@@ -49,7 +50,7 @@ def main(words=None):
         "codec": codec_command.run, "decoder": codec_command.run, "export": codec_command.export,
         "import-walloc": walloc.run, "rebuild": rebuild.run, "peers-pictures": peers_pictures.run, "peers-sound": peers_sound.run,
         "peers-heads": peers_heads.run, "vit": vit_command.run,
-        "vit-ship": vit_card.run,
+        "vit-ship": vit_card.run, "draw-glyphs": glyphs.run,
     }  # fmt: skip
     if args.verb in others:
         others[args.verb](args)
@@ -94,7 +95,7 @@ def head(args, module, out):
     out.mkdir(parents=True, exist_ok=True)
     if args.view == "latent":
         inputs = module.example(bundle, args.data)
-        difference = export.write(model, module, bundle, inputs, measured["quality_range"], out / "head.onnx")
+        difference = export.write(model, module, bundle, inputs, measured["allowed"], out / "head.onnx")
         measured |= {"bytes": (out / "head.onnx").stat().st_size, "difference": float(f"{difference:.1e}")}
     (out / "figures.json").write_text(json.dumps(measured, indent=1) + "\n")
     at = measured["confusion"]

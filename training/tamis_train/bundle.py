@@ -165,3 +165,11 @@ def step_factor(quality):
     below = (DEFAULT_QUALITY - quality).double()
     factor = torch.exp2(torch.where(below >= 0, below / 16, below / 8))
     return (torch.round(factor * 65536) / 65536).float()
+
+
+def draw_rate(b, prefixes, channels, qualities, device):
+    """Random qualities and prefixes; the default is what most will run, so it is not left to chance. -> [b] twice."""
+    quality = torch.randint(qualities[0], qualities[1] + 1, (b,), device=device)
+    quality = torch.where(torch.rand(b, device=device) < 0.3, DEFAULT_QUALITY, quality)
+    every = torch.tensor([*prefixes, channels], device=device)
+    return quality, every[torch.randint(len(every), (b,), device=device)]

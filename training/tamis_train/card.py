@@ -16,15 +16,25 @@ def interval(right, n, z=1.96):
     return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
 
 
-def quality_range(right, n, channels, highest, lost=0.03):
-    """Lowest and highest quality at which a head is to be used: from the default down, as long as no more than `lost`
-    of the accuracy at the default goes. right: {(prefix, quality): count}."""
-    low, least = DEFAULT_QUALITY, right[channels, DEFAULT_QUALITY] - lost * n
-    for q in sorted((q for p, q in right if p == channels and q < DEFAULT_QUALITY), reverse=True):
+LOST = 0.03  # of all answers, which a rung that a head allows may cost against the default
+
+
+def rungs(right, n, channels):
+    """Prefixes, at the default quality, and the lowest and highest quality, with all channels, between which no more than
+    `LOST` goes. right: {(prefix, quality): count}, of `n`."""
+    least = right[channels, DEFAULT_QUALITY] - LOST * n
+    low = high = DEFAULT_QUALITY
+    qualities = sorted(q for p, q in right if p == channels)
+    for q in (q for q in qualities if q > high):
+        if right[channels, q] < least:
+            break
+        high = q
+    for q in (q for q in reversed(qualities) if q < low):
         if right[channels, q] < least:
             break
         low = q
-    return [low, highest]
+    prefixes = sorted(p for p, q in right if q == DEFAULT_QUALITY and right[p, q] >= least)
+    return {"prefixes": prefixes, "qualities": [low, high]}
 
 
 def figures(module, bundle, guesses, labels, facts):
@@ -37,7 +47,7 @@ def figures(module, bundle, guesses, labels, facts):
     return {
         "task": module.TASK, "bundle": bundle.name, "codec": bundle.codec_id, "n": n,
         "channels": module.CHANNELS, "quality": DEFAULT_QUALITY, "labels": module.LABELS,
-        "quality_range": quality_range(right, n, module.CHANNELS, module.QUALITIES[1]),
+        "allowed": rungs(right, n, module.CHANNELS),
         "right": [{"prefix": p, "quality": q, "right": r} for (p, q), r in right.items()],
         "confusion": table.tolist(), **facts,
     }  # fmt: skip
@@ -63,7 +73,7 @@ def readme(module, facts):
     parts = ["| part | right |", "|---|---|", *(f"| {k} | {r} of {m} |" for k, (r, m) in facts.get("parts", {}).items()), ""]
     if len(parts) == 3:
         parts = []
-    allowed, prefixes_too = facts.get("quality_range"), facts.get("prefixes_allowed")
+    allowed = facts["allowed"]
     calls = " in several calls, beside other work" if facts["minutes"] > facts["limit_minutes"] + 0.5 else ""
     lines = [
         f"# Head `{facts['task']}`",
@@ -78,9 +88,8 @@ def readme(module, facts):
         "",
         f"Reads latents of bundle `{facts['bundle']}`, codec `{facts['codec']}`; trained on quality "
         f"{module.QUALITIES[0]} to {module.QUALITIES[1]} and prefixes {', '.join(map(str, module.PREFIXES))}.",
-        *([f"Its metadata keeps senders to quality {allowed[0]} to {allowed[1]}"
-           + (f" and prefixes {' and '.join(map(str, prefixes_too))}" if prefixes_too else "")
-           + ": no more than 3 points are lost there."] if allowed else []),
+        f"Its metadata keeps senders to quality {allowed['qualities'][0]} to {allowed['qualities'][1]} and prefixes "
+        f"{', '.join(map(str, allowed['prefixes']))}: no more than {100 * LOST:.0f} points are lost there.",
         "",
         "## Accuracy, % right, by channels and quality",
         "",

@@ -7,8 +7,11 @@ import onnxruntime
 import torch
 
 
-def write(head, module, bundle, inputs, qualities, path):
-    """Writes `path`, which promises to work at `qualities` (low, high), and checks it against torch on `inputs`, a list of [1, C, ...]. -> largest difference of a logit."""
+def write(head, module, bundle, inputs, allowed, path):
+    """Writes `path` and checks it against torch on `inputs`, a list of [1, C, ...]. -> largest difference of a logit.
+
+    `allowed`: prefixes and qualities, as `card.rungs` has them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     axes = {2: "h", 3: "w"} if bundle.kind == "image" else {2: "t"}
     torch.onnx.export(
@@ -21,8 +24,8 @@ def write(head, module, bundle, inputs, qualities, path):
         "codec": bundle.codec_id,
         "bundle": bundle.name,
         "channels": module.CHANNELS,
-        "prefixes": ",".join(map(str, module.PREFIXES)),
-        "quality": ",".join(map(str, qualities)),
+        "prefixes": ",".join(map(str, allowed["prefixes"])),
+        "quality": ",".join(map(str, allowed["qualities"])),
         "grid": "any mean",
         "labels": json.dumps(module.LABELS),
         "licence": module.CARD["licence"],

@@ -5,7 +5,10 @@ All marks are round, of any contrast; the hatching tells which it is: none, or l
 is drawn from a generator of torch, on any device; a seed and a device give the same pictures again.
 """
 
+import json
 import math
+import sys
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -87,3 +90,22 @@ def draw(b, generator, device="cpu", side=SIDE):
     added = (cover * ink[:, None, None]).flatten(1)[:, None].expand(-1, 3, -1).contiguous()
     x = x.flatten(2).scatter_add(2, index[:, None].expand(-1, 3, -1), added).view(b, 3, side, side)
     return (x.clamp(0, 1) * 255).round().to(torch.uint8), kind, middle
+
+
+def arguments(verbs):
+    """Adds the command."""
+    verb = verbs.add_parser("draw-glyphs", help="write pictures of `glyphs` to standard output, as bare rgb24 frames of 448x448")
+    verb.add_argument("--count", type=int, default=5120)
+    verb.add_argument("--seed", type=int, default=100000)
+    verb.add_argument("--labels", type=Path, required=True, help="where their labels go, a list in JSON")
+
+
+def run(args, each=16):
+    """Draws on the CPU, so that a seed gives the same pictures on every machine."""
+    labels = []
+    for start in range(0, args.count, each):
+        b = min(each, args.count - start)
+        x, kind, _ = draw(b, torch.Generator().manual_seed(args.seed + start // each))
+        sys.stdout.buffer.write(x.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
+        labels += [LABELS[k] for k in kind]
+    args.labels.write_text(json.dumps(labels) + "\n")

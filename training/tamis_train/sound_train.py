@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from . import mel
+from .bundle import draw_rate
 from .loop import Loop
 from .pictures import read_split
 from .sound_head import SoundHead, frequency_order
@@ -121,14 +122,6 @@ class Validation:
         return [int(right.sum()), len(right)]
 
 
-def draw_rate(b, device):
-    """Random qualities and prefixes; the default is what most will run, so it is not left to chance. -> [b] twice."""
-    quality = torch.randint(QUALITIES[0], QUALITIES[1] + 1, (b,), device=device)
-    quality = torch.where(torch.rand(b, device=device) < 0.3, 75, quality)
-    prefix = torch.tensor([*PREFIXES, CHANNELS], device=device)[torch.randint(len(PREFIXES) + 1, (b,), device=device)]
-    return quality, prefix
-
-
 def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view="latent"):
     """The trained head, its answers on the validation clips, their labels, and figures."""
     begin = time.monotonic()
@@ -155,7 +148,7 @@ def train(settings, bundle, data, minutes, seed, work, steps, device="cpu", view
 
     def loss_of_batch():
         y, t = draw()
-        seen = sight(bundle.head_input(y, *draw_rate(s.batch, device)))
+        seen = sight(bundle.head_input(y, *draw_rate(s.batch, PREFIXES, CHANNELS, QUALITIES, device)))
         logits = head.classify(mask(head.picture(seen), s.masks))
         return -(t * F.log_softmax(logits, 1)).sum(1).mean()
 

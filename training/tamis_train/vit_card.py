@@ -9,11 +9,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from . import glyphs
 from .bundle import DEFAULT_QUALITY
-from .card import interval
+from .card import LOST, interval, rungs
 from .plot import lines as drawn
 from .vit_views import CHANNELS
 
-LOST = 0.03  # of the answers at the default, that a rung may cost which a head allows
 SMALL = 256  # numbers: tensors with fewer stay as they are
 VIEW = {
     "energy": "the latent and its log-magnitudes", "latent": "the latent", "small": "pixels at half size",
@@ -49,7 +48,8 @@ def run(args):
     out = args.out or Path("models") / args.task
     out.mkdir(parents=True, exist_ok=True)
     figures = json.loads((args.trained / "figures.json").read_text()) | {"arm": args.arm, "machine": args.machine}
-    allowed = rungs(figures, args.arm)
+    share = {tuple(map(int, k.split())): v[args.arm] for k, v in figures["cells"].items()}
+    allowed = rungs(share, 1, CHANNELS)
     model = halved(onnx.load(args.trained / f"{args.arm}.onnx"))
     properties = {p.key: p.value for p in model.metadata_props} | {
         "tamis.prefixes": ",".join(map(str, allowed["prefixes"])),
@@ -64,22 +64,6 @@ def run(args):
     (out / "README.md").write_text(readme(args.task, figures))
     (out / "curve.svg").write_text(curve(figures))
     print(f"{out}: prefixes {allowed['prefixes']}, qualities {allowed['qualities']}")
-
-
-def rungs(figures, arm):
-    """Prefixes and qualities at which no more than `LOST` goes, from the default on outwards."""
-    share = {tuple(map(int, k.split())): v[arm] for k, v in figures["cells"].items()}
-    least = share[CHANNELS, DEFAULT_QUALITY] - LOST
-    prefixes = sorted(p for p, q in share if q == DEFAULT_QUALITY and share[p, q] >= least)
-    low = high = DEFAULT_QUALITY
-    for q in sorted(q for p, q in share if p == CHANNELS):
-        if q > high and share[CHANNELS, q] >= least:
-            high = q
-    for q in sorted((q for p, q in share if p == CHANNELS and q < low), reverse=True):
-        if min(share[p, q] - share[p, DEFAULT_QUALITY] for p in prefixes) < -LOST:
-            break
-        low = q
-    return {"prefixes": prefixes, "qualities": [low, high]}
 
 
 def halved(model):
@@ -110,12 +94,13 @@ def readme(task, figures):
     allowed = figures["allowed"]
     steps = figures["curve"][-1]["step"]
     rows = []
+    beside = {tuple(pair.split()): counts for pair, counts in figures["only one right"].items()}
+    beside |= {(b, a): counts[::-1] for (a, b), counts in beside.items()}
     for name in right:
-        rival = next((r for pair, r in figures["only one right"].items() if pair.split() == [arm, name]), None)
-        if rival is None:
-            rival = next((r[::-1] for pair, r in figures["only one right"].items() if pair.split() == [name, arm]), None)
-        beside = "" if rival is None else f"{rival[0]} and {rival[1]}"
-        rows.append(f"| {VIEW[name.split('-')[0]]}, seed {name.split('-')[1]} | {100 * figures['right'][name]:.1f} | {beside} |")
+        counts = beside.get((arm, name))
+        words = f"{counts[0]} and {counts[1]}" if counts else ""
+        view, number = name.split("-")
+        rows.append(f"| {VIEW[view]}, seed {number} | {100 * figures['right'][name]:.1f} | {words} |")
     lines = [
         f"# Head `{task}`",
         "",

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from . import glyphs
-from .bundle import DEFAULT_QUALITY
+from .bundle import DEFAULT_QUALITY, draw_rate
 from .vit import Masked, Vit
 from .vit_sources import VISIBLE, Glyphs, Labelled, Unlabelled, grid_of
-from .vit_views import CHANNELS, SCALES, draw_rate, see, shape, spread_of_cosines
+from .vit_views import CHANNELS, SCALES, see, shape, spread_of_cosines
 
 PRETRAINED = (288, 384)
 # Prefixes and qualities that heads are trained for, and may be given.
@@ -137,7 +137,7 @@ class Training:
             done = min(1.0, self.seconds / limit)
             rate = recipe["rate"] * min(1, (self.steps + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
             batch = self.source.batch(self.batch, done)
-            coded = draw_rate(len(batch.pictures), recipe["prefixes"], recipe["qualities"], self.device)
+            coded = draw_rate(len(batch.pictures), recipe["prefixes"], CHANNELS, recipe["qualities"], self.device)
             seen = see(self.bundle, batch.pictures, *coded, self.views, self.spreads, exact=False)
             for arm in self.arms:
                 with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):

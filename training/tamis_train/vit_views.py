@@ -13,7 +13,6 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .bundle import DEFAULT_QUALITY
 from .vit import energy
 
 CHANNELS = 48
@@ -62,14 +61,6 @@ def see(bundle, pictures, quality, prefix, views, spreads, exact=True):
             y = F.conv2d(shrink(x, scale), cosines(str(x.device)), stride=8, groups=3)
             seen[view] = y / spreads[view][:, None, None]
     return {view: seen[view] for view in views}
-
-
-def draw_rate(b, prefixes, qualities, device):
-    """Random qualities and prefixes; the default is what most will run, so it is not left to chance. -> [b] twice."""
-    quality = torch.randint(qualities[0], qualities[1] + 1, (b,), device=device)
-    quality = torch.where(torch.rand(b, device=device) < 0.3, DEFAULT_QUALITY, quality)
-    every = torch.tensor([*prefixes, CHANNELS], device=device)
-    return quality, every[torch.randint(len(every), (b,), device=device)]
 
 
 def alter(x, size, zoom=(0.75, 1.4)):

@@ -115,10 +115,11 @@ def test_a_training_cut_short_by_the_clock_ends_with_a_small_rate(tmp_path, monk
     assert 100 < short.step < 1000 and short.pace() < 0.01
 
 
-def test_metadata_allow_no_quality_that_loses_much():
+def test_metadata_allow_no_rung_that_loses_much():
     right = {(128, q): n for q, n in ((20, 99), (35, 80), (50, 94), (75, 97), (90, 60))} | {(32, 50): 10}
-    assert card.quality_range(right, 100, 128, 90) == [50, 90]
-    assert card.quality_range({(128, 75): 97, (128, 50): 93}, 100, 128, 90) == [75, 90]
+    assert card.rungs(right, 100, 128) == {"prefixes": [128], "qualities": [50, 75]}
+    right |= {(64, 75): 94, (32, 75): 93, (128, 90): 94, (128, 50): 93}
+    assert card.rungs(right, 100, 128) == {"prefixes": [64, 128], "qualities": [75, 90]}
 
 
 def test_decoding_undoes_the_projection(mono):

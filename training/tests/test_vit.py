@@ -25,6 +25,13 @@ def test_a_seed_draws_the_same_marks_again():
     assert x.shape == (8, 3, 96, 96) and ((middle >= glyphs.MARGIN) & (middle <= 96 - glyphs.MARGIN)).all()
 
 
+def test_pictures_are_written_with_their_labels(tmp_path, capfdbinary):
+    main(["draw-glyphs", "--count", "3", "--seed", "9", "--labels", str(tmp_path / "labels.json")])
+    x, kind, _ = glyphs.draw(3, torch.Generator().manual_seed(9))
+    assert capfdbinary.readouterr().out == x.permute(0, 2, 3, 1).contiguous().numpy().tobytes()
+    assert json.loads((tmp_path / "labels.json").read_text()) == [glyphs.LABELS[k] for k in kind]
+
+
 def test_marks_are_small_and_differ_only_in_what_down_scaling_destroys():
     n = len(glyphs.LABELS)
     still = torch.zeros(n)
@@ -116,14 +123,6 @@ def test_without_rounding_nearly_all_latents_are_the_same(rgb):
     one = lambda v: torch.full((2,), v)
     exact, smooth = (bundle.quantize(y, one(75)) for y in (bundle.project(x), bundle.project_smooth(x)))
     assert (exact - smooth).abs().max() <= 1 and (exact != smooth).float().mean() < 0.01
-
-
-def test_a_head_allows_what_costs_little():
-    cells = {"24 65": 0.5, "24 75": 0.6, "24 90": 0.6, "48 50": 0.85, "48 65": 0.88, "48 75": 0.9, "48 90": 0.89}
-    figures = {"cells": {k: {"energy-1": v} for k, v in cells.items()}}
-    assert vit_card.rungs(figures, "energy-1") == {"prefixes": [48], "qualities": [65, 90]}
-    figures["cells"]["48 50"]["energy-1"] = 0.871
-    assert vit_card.rungs(figures, "energy-1")["qualities"] == [50, 90]
 
 
 @pytest.mark.parametrize("task", ["waste", "pretrain"])
