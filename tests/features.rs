@@ -13,7 +13,7 @@ use common::picture;
 use onnx::Graph;
 use tamis::codec::{Quality, plain};
 use tamis::runtime::{
-    Engine, Head, HeadOptions, Model, Options, Policy, Precision, Simd, Tokens, find_bundle,
+    Engine, Head, HeadOptions, Model, Options, Policy, Precision, Simd, Tokens, cosine, find_bundle,
 };
 use vit::{CHANNELS, Make, energy, head, joined, plain_cells, random, strength};
 
@@ -103,6 +103,10 @@ fn latents_and_parts_of_them_give_the_answer_of_floats() {
             for (a, b) in found.iter().zip(&truth) {
                 assert!((a - b).abs() < 1e-4, "{name} {channels}: {found:?} for {truth:?}");
             }
+            let options = HeadOptions { int8: true, ..HeadOptions::default() };
+            let mut small = Head::from_onnx_with("head", &onnx, &options).unwrap();
+            let found = small.logits(&bundle, &latent).unwrap();
+            assert!(cosine(&found, &truth) > 0.99, "{name} {channels}: {found:?} for {truth:?}");
         }
     }
 }
@@ -115,7 +119,7 @@ fn tokens_are_left_out_and_layers_are_quantised_all_the_same() {
     let run = |make: Make, policy, int8| {
         let options = HeadOptions { int8, tokens: Tokens::Share(policy, 0.5) };
         let mut head = Head::from_onnx_with("head", &head(make), &options).unwrap();
-        assert_eq!(head.engine().to_string().contains("8 of 8 layers in int8"), int8);
+        assert_eq!(head.engine().to_string().contains("9 of 9 layers in int8"), int8);
         head.run(&bundle, &latent).unwrap().patches
     };
     for int8 in [false, true] {

@@ -11,8 +11,8 @@ use std::process::Command;
 use common::picture;
 use tamis::codec::{Quality, plain};
 use tamis::runtime::{
-    Engine, Head, HeadOptions, Model, Options, POLICIES, Policy, Precision, Simd, Tokens, cosine,
-    find_bundle,
+    Engine, Head, HeadOptions, LayerPlace, Model, Options, POLICIES, Policy, Precision, Simd,
+    Tokens, cosine, find_bundle,
 };
 
 fn files() -> Vec<(String, Vec<u8>)> {
@@ -125,8 +125,8 @@ fn whole_numbers_are_close() {
             let found = ours.run(&shape, &x).unwrap();
             // So narrow a model has few numbers to even errors out.
             assert!(cosine(&found, &truth) > 0.99, "{name} {simd:?}: {}", cosine(&found, &truth));
-            if let Engine::Transformer { int8, .. } = ours.engine() {
-                assert_eq!(*int8, 8);
+            if let Engine::Transformer { int8, no_embed, .. } = ours.engine() {
+                assert_eq!(*int8, 8 + usize::from(no_embed.is_none()));
             }
         }
     }
@@ -135,15 +135,20 @@ fn whole_numbers_are_close() {
 #[test]
 fn layers_may_stay_floats() {
     let (name, onnx) = files().into_iter().find(|f| f.0 == "timm-17").unwrap();
-    let floats = (0..2).flat_map(|block| (0..4).map(move |layer| (block, layer))).collect();
+    let floats = LayerPlace::all(true, 2).collect();
     let shape = Model::shape_of(&name, &onnx).unwrap();
     let x = noise(shape.iter().product());
     let simd = Some(Simd::best());
     let mut all = model(&name, &onnx, simd, Precision::Int8 { floats });
     let mut none = model(&name, &onnx, simd, Precision::Float);
     assert_eq!(all.run(&shape, &x).unwrap(), none.run(&shape, &x).unwrap());
-    let some = model(&name, &onnx, simd, Precision::Int8 { floats: vec![(1, 3), (0, 0)] });
-    assert!(some.engine().to_string().contains("6 of 8 layers in int8"), "{}", some.engine());
+    let some = model(
+        &name,
+        &onnx,
+        simd,
+        Precision::Int8 { floats: vec![LayerPlace::Block(1, 3), LayerPlace::Embed] },
+    );
+    assert!(some.engine().to_string().contains("7 of 9 layers in int8"), "{}", some.engine());
 }
 
 #[test]
@@ -227,7 +232,7 @@ fn metadata_keeps_layers_in_floats() {
     let onnx = head(&[("tamis.floats", "0.qkv 1.down")]);
     let int8 = HeadOptions { int8: true, ..HeadOptions::default() };
     let kept = Head::from_onnx_with("head", &onnx, &int8).unwrap();
-    assert_eq!(kept.card().floats, [(0, 0), (1, 3)]);
+    assert_eq!(kept.card().floats, [LayerPlace::Block(0, 0), LayerPlace::Block(1, 3)]);
     assert!(kept.engine().to_string().contains("6 of 8"), "{}", kept.engine());
     let wrong = head(&[("tamis.floats", "0.sideways")]);
     let wrong = Head::from_onnx("head", &wrong).unwrap_err().to_string();

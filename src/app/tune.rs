@@ -19,9 +19,7 @@ use crate::pipeline::sinks::write_whole;
 use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Unpack};
 use crate::pipeline::{Pipeline, Stage};
-use crate::runtime::{
-    FloatLayers, Head, HeadCard, LAYERS, TUNED, find_codec, head_file, with_property,
-};
+use crate::runtime::{FloatLayers, Head, HeadCard, TUNED, find_codec, head_file, with_property};
 
 /// Latents that are looked at, at most.
 const LATENTS: usize = 512;
@@ -184,7 +182,7 @@ fn report(typed: &Typed, choice: &Choice, count: usize) -> serde_json::Value {
         .iter()
         .map(|l| {
             json!({
-                "block": l.block, "layer": LAYERS[l.layer], "zd": l.zd, "lim": l.lim,
+                "layer": l.place.to_string(), "zd": l.zd, "lim": l.lim,
                 "error": l.error, "float": l.float,
             })
         })
@@ -199,7 +197,7 @@ fn report(typed: &Typed, choice: &Choice, count: usize) -> serde_json::Value {
 fn table(choice: &Choice, count: usize) -> Result<()> {
     print_line("layer          LIM      ZD   1 - cosine alone   numbers")?;
     for l in &choice.layers {
-        let name = format!("{}.{}", l.block, LAYERS[l.layer]);
+        let name = l.place.to_string();
         let lim = l.lim.map_or("-".into(), |x| format!("{x:.4}"));
         let kind = if l.float { "float" } else { "int8" };
         print_line(format!("{name:<10} {lim:>8}  {:>6.4}   {:>16.2e}   {kind}", l.zd, l.error))?;

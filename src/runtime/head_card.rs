@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::precision::FloatLayers;
+use super::precision::{FloatLayers, LayerPlace};
 use super::tuned::{TUNED, Tuned};
 use crate::codec::{Bundle, CodecId, Kind, Latent, Quality};
 use crate::error::{Error, Result};
@@ -32,8 +32,7 @@ pub struct HeadCard {
     /// Licence of the weights.
     pub licence: String,
     /// Layers that stay floats when the others are quantised: block, and place in
-    /// [`LAYERS`](super::LAYERS).
-    pub floats: Vec<(usize, usize)>,
+    pub floats: Vec<LayerPlace>,
     /// What was measured of it, if it was.
     pub tuned: Option<Tuned>,
 }

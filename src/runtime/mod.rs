@@ -56,7 +56,7 @@ pub use neural_card::{DecoderCard, DecoderSize, Role};
 pub use numbers::cosine;
 #[cfg(feature = "pipeline")]
 pub(crate) use numbers::noise;
-pub use precision::{Engine, FloatLayers, HeadOptions, LAYERS, Precision};
+pub use precision::{Engine, FloatLayers, HeadOptions, LayerPlace, Precision};
 pub use property::with_property;
 pub use schedule::{POLICIES, Policy, Schedule, Tokens};
 #[cfg(feature = "onnx")]

@@ -12,7 +12,7 @@ use super::cpu::Simd;
 use super::halves::widen;
 use super::head_card::HeadCard;
 use super::numbers::cosine;
-use super::precision::{Engine, LAYERS, Precision};
+use super::precision::{Engine, LayerPlace, Precision};
 use super::recognise::{Recognised, Thin, recognise};
 use super::schedule::Tokens;
 use super::transformer::{Block, Cells, Transformer, prepare};
@@ -154,10 +154,10 @@ impl File {
     fn check_floats(&self, found: &Recognised, precision: &Precision) -> Result<()> {
         let blocks = found.encoder.blocks.len();
         if let Precision::Int8 { floats } = precision
-            && let Some((block, layer)) = floats.iter().find(|l| l.0 >= blocks)
+            && let Some(layer) =
+                floats.iter().find(|l| matches!(l, LayerPlace::Block(at, _) if *at >= blocks))
         {
-            let layer = LAYERS.get(*layer).unwrap_or(&"");
-            let reason = format!("keeps layer {block}.{layer} in floats, but has {blocks} blocks");
+            let reason = format!("keeps layer {layer} in floats, but has {blocks} blocks");
             return Err(Error::bundle(&self.name, reason));
         }
         Ok(())
@@ -174,13 +174,13 @@ impl File {
     ) -> Result<Model> {
         let encoder = &found.encoder;
         let blocks = encoder.blocks.len();
-        let small = |block: usize, layer: usize| precision.is_small(block, layer);
-        let layers = (0..blocks * LAYERS.len()).map(|i| (i / LAYERS.len(), i % LAYERS.len()));
+        let small = |layer: LayerPlace| precision.is_small(layer);
+        let layers = LayerPlace::all(found.no_embed.is_none(), blocks);
         let engine = Engine::Transformer {
             blocks,
             width: encoder.width,
             heads: encoder.heads,
-            int8: layers.filter(|&(block, layer)| small(block, layer)).count(),
+            int8: layers.filter(|&layer| small(layer)).count(),
             schedule: None,
             no_embed: found.no_embed.clone(),
             simd,
@@ -369,7 +369,7 @@ pub fn block_similarities(
         ..encoder.clone()
     };
     let simd = Simd::best();
-    let float = |_, _| false;
+    let float = |_| false;
     let blocks: Vec<_> = encoder.blocks.iter().map(|b| prepare(&alone(b), simd, float)).collect();
     let start = prepare(&Transformer { blocks: Vec::new(), ..encoder.clone() }, simd, float);
     let mut sums = vec![0.0; blocks.len()];
@@ -380,7 +380,7 @@ pub fn block_similarities(
             _ => [1, shape[2]],
         };
         let refuse = |why| Error::bundle(&head.card().name, why);
-        let mut tokens = start.embed(Cells::Floats(&values), grid).map_err(refuse)?;
+        let mut tokens = start.embed(Cells::Floats(&values), grid, None).map_err(refuse)?;
         for (block, sum) in blocks.iter().zip(&mut sums) {
             let before = tokens.clone();
             block.run(&mut tokens, None);

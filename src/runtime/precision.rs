@@ -7,7 +7,49 @@ use super::cpu::Simd;
 use super::schedule::{Schedule, Tokens};
 
 /// The linear layers of a transformer's block, by the names that choices use.
-pub const LAYERS: [&str; 4] = ["qkv", "out", "up", "down"];
+const LAYERS: [&str; 4] = ["qkv", "out", "up", "down"];
+
+/// A linear layer of a transformer: `embed`, or one of a block, such as `0.down`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LayerPlace {
+    /// Makes tokens.
+    Embed,
+    /// Of a block: which, and which of `qkv`, `out`, `up` and `down`.
+    Block(usize, usize),
+}
+
+impl LayerPlace {
+    /// All of a transformer with so many blocks, in their order.
+    pub fn all(embeds: bool, blocks: usize) -> impl Iterator<Item = Self> {
+        let of = |block| (0..LAYERS.len()).map(move |layer| Self::Block(block, layer));
+        embeds.then_some(Self::Embed).into_iter().chain((0..blocks).flat_map(of))
+    }
+}
+
+impl FromStr for LayerPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let block = || {
+            let (block, name) = text.split_once('.')?;
+            let layer = LAYERS.iter().position(|l| *l == name)?;
+            Some(Self::Block(block.parse().ok()?, layer))
+        };
+        let found = if text == "embed" { Some(Self::Embed) } else { block() };
+        found.ok_or_else(|| {
+            format!("no such layer as {text:?}: embed, or 0.{}", LAYERS.join(", 0."))
+        })
+    }
+}
+
+impl fmt::Display for LayerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Embed => f.write_str("embed"),
+            Self::Block(block, layer) => write!(f, "{block}.{}", LAYERS[layer]),
+        }
+    }
+}
 
 /// Numbers of the linear layers of a transformer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,45 +59,37 @@ pub enum Precision {
     Float,
     /// Whole numbers of 8 bits, but for these layers.
     Int8 {
-        /// Block and place in [`LAYERS`] of those that stay floats.
-        floats: Vec<(usize, usize)>,
+        /// Those that stay floats.
+        floats: Vec<LayerPlace>,
     },
 }
 
 impl Precision {
     /// Whether a layer is quantised.
-    pub fn is_small(&self, block: usize, layer: usize) -> bool {
+    pub fn is_small(&self, layer: LayerPlace) -> bool {
         match self {
             Self::Float => false,
-            Self::Int8 { floats } => !floats.contains(&(block, layer)),
+            Self::Int8 { floats } => !floats.contains(&layer),
         }
     }
 }
 
-/// Layers that stay floats, as metadata spells them: `0.down 5.up`.
+/// Layers that stay floats, as metadata spells them: `embed 0.down 5.up`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FloatLayers(pub Vec<(usize, usize)>);
+pub struct FloatLayers(pub Vec<LayerPlace>);
 
 impl FromStr for FloatLayers {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let layer = |word: &str| {
-            let (block, name) = word.split_once('.')?;
-            Some((block.parse().ok()?, LAYERS.iter().position(|l| *l == name)?))
-        };
-        let all = text.split_whitespace().map(|w| layer(w).ok_or_else(|| w.to_owned()));
-        all.collect::<Result<_, _>>().map(Self)
+        text.split_whitespace().map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl fmt::Display for FloatLayers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (block, layer)) in self.0.iter().enumerate() {
-            let space = if i == 0 { "" } else { " " };
-            write!(f, "{space}{block}.{}", LAYERS[*layer])?;
-        }
-        Ok(())
+        let names: Vec<String> = self.0.iter().map(LayerPlace::to_string).collect();
+        f.write_str(&names.join(" "))
     }
 }
 
@@ -110,7 +144,8 @@ impl fmt::Display for Engine {
                 )?;
                 write!(f, "runs as one operation ({}", simd.name())?;
                 if *int8 > 0 {
-                    write!(f, ", {int8} of {} layers in int8", blocks * LAYERS.len())?;
+                    let all = LayerPlace::all(no_embed.is_none(), *blocks).count();
+                    write!(f, ", {int8} of {all} layers in int8")?;
                 }
                 if let Some(schedule) = schedule {
                     write!(f, ", tokens by {schedule}")?;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 use crate::runtime::{
-    Head, LAYERS, Options, Precision, Transformer, block_similarities, cosine, encoder_of,
+    Head, LayerPlace, Options, Precision, Transformer, block_similarities, cosine, encoder_of,
 };
 
 /// Latents that each layer is tried on alone, at most.
@@ -31,14 +31,12 @@ pub struct Goal {
 /// A layer, and how much it matters.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// Its block.
-    pub block: usize,
-    /// Its place in [`LAYERS`].
-    pub layer: usize,
+    /// Which.
+    pub place: LayerPlace,
     /// Share of weights further than a deviation from their mean (ZD); the fewer, the more it matters.
     pub zd: f64,
     /// Minus the cosine of what goes into its block and what comes out (LIM), the mean over latents;
-    /// the higher, the more it matters. `None` if tokens are not made by our embedding.
+    /// the higher, the more it matters. `None` for the embedding, and if tokens are not made by ours.
     pub lim: Option<f64>,
     /// One minus the cosine of the logits if only this layer is quantised.
     pub error: f64,
@@ -59,9 +57,8 @@ pub struct Choice {
 
 impl Choice {
     /// Layers that stay floats.
-    pub fn floats(&self) -> Vec<(usize, usize)> {
-        let mut floats: Vec<_> =
-            self.layers.iter().filter(|l| l.float).map(|l| (l.block, l.layer)).collect();
+    pub fn floats(&self) -> Vec<LayerPlace> {
+        let mut floats: Vec<_> = self.layers.iter().filter(|l| l.float).map(|l| l.place).collect();
         floats.sort_unstable();
         floats
     }
@@ -89,37 +86,42 @@ pub fn tune(
         return Err(Error::input(name, "there are no latents to tune on"));
     }
     let encoder = encoder_of(name, onnx)?;
-    let head = |floats: Vec<(usize, usize)>| {
+    let head = |floats: Vec<LayerPlace>| {
         let options = Options { precision: Precision::Int8 { floats }, ..Options::default() };
         Head::from_onnx_as(name, onnx, &options)
     };
-    let all: Vec<(usize, usize)> = (0..encoder.blocks.len())
-        .flat_map(|block| (0..LAYERS.len()).map(move |layer| (block, layer)))
-        .collect();
+    let all: Vec<LayerPlace> =
+        LayerPlace::all(encoder.embed.is_some(), encoder.blocks.len()).collect();
     let steps = all.len() + 2;
     progress(0, steps);
     let Some(truth) = answers(&mut head(all.clone())?, bundle, latents, stop)? else {
         return Ok(None);
     };
     progress(1, steps);
-    let few = &latents[..latents.len().min(TRIED)];
-    let lims = block_similarities(&encoder, &head(Vec::new())?, bundle, few)?;
+    // Files of one kind lie side by side.
+    let some: Vec<usize> = search::spread(latents.len()).into_iter().take(TRIED).collect();
+    let few: Vec<Latent> = some.iter().map(|&i| latents[i].clone()).collect();
+    let few_truth: Vec<Vec<f32>> = some.iter().map(|&i| truth[i].clone()).collect();
+    let lims = block_similarities(&encoder, &head(Vec::new())?, bundle, &few)?;
     let mut layers = Vec::new();
-    for (i, &(block, layer)) in all.iter().enumerate() {
-        let others = all.iter().copied().filter(|&l| l != (block, layer)).collect();
-        let Some(found) = answers(&mut head(others)?, bundle, few, stop)? else {
+    for (i, &place) in all.iter().enumerate() {
+        let others = all.iter().copied().filter(|&l| l != place).collect();
+        let Some(found) = answers(&mut head(others)?, bundle, &few, stop)? else {
             return Ok(None);
         };
-        let error = 1.0 - kept(&truth, &found).cosine;
-        let zd = zd(&encoder, block, layer);
-        let lim = lims.as_ref().map(|l| -l[block]);
-        layers.push(Layer { block, layer, zd, lim, error, float: false });
+        let error = 1.0 - kept(&few_truth, &found).cosine;
+        let zd = zd(&encoder, place);
+        let lim = match place {
+            LayerPlace::Embed => None,
+            LayerPlace::Block(block, _) => lims.as_ref().map(|l| -l[block]),
+        };
+        layers.push(Layer { place, zd, lim, error, float: false });
         progress(i + 2, steps);
     }
     order(&mut layers);
     let mut all_int8 = None;
     loop {
-        let floats = layers.iter().filter(|l| l.float).map(|l| (l.block, l.layer)).collect();
+        let floats = layers.iter().filter(|l| l.float).map(|l| l.place).collect();
         let Some(found) = answers(&mut head(floats)?, bundle, latents, stop)? else {
             return Ok(None);
         };
@@ -187,8 +189,11 @@ fn order(layers: &mut Vec<Layer>) {
 }
 
 /// Share of weights of a layer that lie further than a deviation from their mean.
-fn zd(encoder: &Transformer, block: usize, layer: usize) -> f64 {
-    let weights = &encoder.blocks[block].layers()[layer].weights;
+fn zd(encoder: &Transformer, place: LayerPlace) -> f64 {
+    let weights = match (place, &encoder.embed) {
+        (LayerPlace::Block(block, layer), _) => &encoder.blocks[block].layers()[layer].weights[..],
+        (LayerPlace::Embed, embed) => embed.as_ref().map_or(&[][..], |e| &e.layer.weights),
+    };
     let count = weights.len() as f64;
     let mean = weights.iter().map(|&w| f64::from(w)).sum::<f64>() / count;
     let square = |&w: &f32| (f64::from(w) - mean).powi(2);

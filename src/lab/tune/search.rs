@@ -11,7 +11,7 @@ use super::trial::{Trial, between, fall_behind, front, rounded};
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
 use crate::runtime::{
-    Head, LAYERS, Options, Precision, Schedule, Tokens, Tuned, TunedRow, encoder_of, machine,
+    Head, LayerPlace, Options, Precision, Schedule, Tokens, Tuned, TunedRow, encoder_of, machine,
 };
 
 /// Latents that every way is tried on; how many ways at least are tried on all, and up to twice as many timed again.
@@ -38,7 +38,7 @@ pub struct Asked<'a> {
     /// For each of them the place of its label, if that is known.
     pub truths: Option<&'a [usize]>,
     /// Layers that stay floats in int8.
-    pub floats: &'a [(usize, usize)],
+    pub floats: &'a [LayerPlace],
     /// The time that there is for a latent. Units: milliseconds.
     pub target_ms: f64,
     /// The day that it is.
@@ -91,7 +91,7 @@ pub fn search(
         Head::from_onnx_as(asked.name, asked.onnx, &options)
     };
     let precision = Precision::Int8 { floats: asked.floats.to_vec() };
-    let small = |block, layer| precision.is_small(block, layer);
+    let small = |layer| precision.is_small(layer);
     let heads = [head(Precision::Float)?, head(precision.clone())?];
     let (classes, patches) = match &encoder.embed {
         Some(embed) => {
@@ -110,7 +110,8 @@ pub fn search(
     };
     let blocks = encoder.blocks.len();
     let room = Room { blocks, classes, patches, stairs };
-    let any_small = asked.floats.len() < blocks * LAYERS.len();
+    let all = LayerPlace::all(encoder.embed.is_some(), blocks);
+    let any_small = asked.floats.len() < all.count();
     let families = if patches > 0 { Family::all(blocks, any_small) } else { Vec::new() };
     let order = spread(asked.latents.len());
     let mut runner = Runner { asked, heads, order, base: Vec::new(), stop };
@@ -267,7 +268,7 @@ impl Runner<'_> {
 }
 
 /// All places below `count`, each far from those before: files of one kind lie side by side.
-fn spread(count: usize) -> Vec<usize> {
+pub(super) fn spread(count: usize) -> Vec<usize> {
     let shared = |mut a: usize, mut b: usize| {
         while b > 0 {
             (a, b) = (b, a % b);

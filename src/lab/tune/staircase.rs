@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::runtime::{Schedule, Simd, Transformer, noise, prepare};
+use crate::runtime::{LayerPlace, Schedule, Simd, Transformer, noise, prepare};
 
 /// Numbers of tokens that are timed, about; the fewest, as a share of all.
 const POINTS: usize = 80;
@@ -29,14 +29,14 @@ impl Staircase {
     /// Source: Eliopoulos et al. 2025 (arXiv 2407.05941): the number of tokens is to end a step.
     pub(super) fn measure(
         encoder: &Transformer,
-        small: &dyn Fn(usize, usize) -> bool,
+        small: &dyn Fn(LayerPlace) -> bool,
         tokens: usize,
         stop: &AtomicBool,
         mut progress: impl FnMut(usize, usize),
     ) -> Option<[Self; 2]> {
         let blocks = Transformer { embed: None, ..encoder.clone() };
         let simd = Simd::best();
-        let prepared = [prepare(&blocks, simd, |_, _| false), prepare(&blocks, simd, small)];
+        let prepared = [prepare(&blocks, simd, |_| false), prepare(&blocks, simd, small)];
         let fewest = ((tokens as f64 * FEWEST) as usize).max(1);
         let every = (tokens.saturating_sub(fewest) / POINTS).max(1);
         let mut counts: Vec<usize> = (fewest..=tokens).rev().step_by(every).collect();

@@ -46,22 +46,26 @@ impl TransformerOp {
         }
     }
 
-    fn run(&self, tokens: &mut [f32], cells: Cells<'_>, grid: [usize; 2]) {
+    /// Tokens of cells, behind the last block.
+    fn run(&self, cells: Cells<'_>, grid: [usize; 2]) -> Result<Vec<f32>, String> {
         let schedule =
             |thin: &Arc<Thin>| thin.schedule.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let by = self.thin.as_ref().and_then(|thin| Some((thin, schedule(thin)?)));
         let (Some((thin, schedule)), Some((classes, patch))) = (by, self.embed) else {
-            self.prepared.run(tokens, None);
-            return;
+            let mut tokens = self.prepared.embed(cells, grid, None)?;
+            self.prepared.run(&mut tokens, None);
+            return Ok(tokens);
         };
         let patches = [grid[0] / patch[0], grid[1] / patch[1]];
         let bits = match schedule.policy {
             Policy::Bits => cells.bits(grid, patch),
             _ => Vec::new(),
         };
-        let mut thinning = Thinning::new(&schedule, thin.blocks, classes, patches, bits);
-        self.prepared.run(tokens, Some(&mut thinning));
+        let mut thinning = Thinning::new(&schedule, thin.blocks, classes, patches, &bits);
+        let mut tokens = self.prepared.embed(cells, grid, thinning.begins_with().as_deref())?;
+        self.prepared.run(&mut tokens, Some(&mut thinning));
         *thin.left.lock().unwrap_or_else(PoisonError::into_inner) = thinning.places();
+        Ok(tokens)
     }
 
     fn shape(&self, input: &[TDim]) -> TractResult<TVec<TDim>> {
@@ -112,10 +116,7 @@ impl EvalOp for TransformerOp {
                 ),
                 _ => Cells::Floats(&input.as_slice::<f32>()?[from..until]),
             };
-            let tokens = self.prepared.embed(cells, grid);
-            let mut tokens = tokens.map_err(|why| format_err!("{why}"))?;
-            self.run(&mut tokens, cells, grid);
-            all.extend(tokens);
+            all.extend(self.run(cells, grid).map_err(|why| format_err!("{why}"))?);
         }
         let shape = [batch, all.len() / self.width / batch.max(1), self.width];
         Ok(tvec!(Tensor::from_shape(&shape, &all)?.into()))

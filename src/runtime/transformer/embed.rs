@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use super::dispatch::Isa;
 use super::features::Features;
-use super::linear::{Linear, Matrix, Rows, Then};
+use super::linear::{Linear, Matrix, SmallRows, Then};
 
 /// How a model makes tokens.
 ///
@@ -59,26 +59,41 @@ pub(super) struct CompiledEmbed<L: Isa> {
     /// Whether channels that are missing add nothing.
     vanish: bool,
     patch: [usize; 2],
-    layer: Linear<L>,
+    /// One for each feature, as numbers of one size are quantised together; the first has the bias.
+    layers: Vec<Linear<L>>,
     before: Vec<f32>,
     positions: Vec<f32>,
 }
 
 impl<L: Isa> CompiledEmbed<L> {
-    pub fn new(embed: &Embed) -> Self {
+    pub fn new(embed: &Embed, small: bool) -> Self {
+        let [high, wide] = embed.patch;
+        let (area, count, width) = (high * wide, embed.features.read.len(), embed.layer.outputs());
+        let layers = (0..count).map(|f| {
+            let of = |(i, row)| (i / area % count == f).then_some(row);
+            let rows = embed.layer.weights.chunks_exact(width).enumerate().filter_map(of);
+            let bias = if f == 0 { embed.layer.bias.clone() } else { vec![0.0; width] };
+            Linear::new(&Matrix { weights: rows.flatten().copied().collect(), bias }, small)
+        });
         Self {
             features: embed.features.clone(),
             vanish: embed.features.vanish(),
             patch: embed.patch,
-            layer: Linear::floats(&embed.layer),
+            layers: layers.collect(),
             before: embed.before.clone(),
             positions: embed.positions.clone(),
         }
     }
 
-    /// Tokens of a grid of cells; channels that are missing cost nothing.
-    pub fn run(&self, cells: Cells<'_>, [height, width]: [usize; 2]) -> Result<Vec<f32>, String> {
-        let outputs = self.layer.outputs();
+    /// Tokens of a grid of cells; channels that are missing cost nothing in floats. Of `kept` patches only, if
+    /// there are any: they stand behind `before`, and behind them is room for the others.
+    pub fn run(
+        &self,
+        cells: Cells<'_>,
+        [height, width]: [usize; 2],
+        kept: Option<&[usize]>,
+    ) -> Result<Vec<f32>, String> {
+        let outputs = self.layers[0].outputs();
         let [high, wide] = self.patch;
         let [rows, columns] = [height / high, width / wide];
         let patches = rows * columns;
@@ -91,54 +106,61 @@ impl<L: Isa> CompiledEmbed<L> {
                 "has positions for {needed} patches, {height}x{width} has {patches}"
             ));
         }
-        let area = height * width;
+        let every: Vec<usize> = (0..patches).collect();
+        let kept = kept.unwrap_or(&every);
+        let (area, size) = (high * wide, height * width);
         let given = match cells {
-            Cells::Floats(values) => values.len() / area.max(1),
-            Cells::Latent(values, _) => values.len() / area.max(1),
+            Cells::Floats(values) => values.len() / size,
+            Cells::Latent(values, _) => values.len() / size,
         };
-        let cell = self.features.read.len() * high * wide;
-        let channels = if self.vanish { given } else { self.layer.inputs() / cell };
-        let each = channels * cell;
-        let mut gathered = Buffer::<f32>::new(patches * each);
-        let (mut dequantised, mut seen) =
-            (vec![0.0; area], vec![0.0; self.features.read.len() * area]);
+        let whole = self.layers[0].is_small() || !self.vanish;
+        let channels = if whole { self.layers[0].inputs() / area } else { given };
+        let inputs = channels * area;
+        // A channel of the kept patches, functions of it, and rows of all channels for each function.
+        let mut one = vec![0.0; kept.len() * area];
+        let mut seen = vec![0.0; self.layers.len() * one.len()];
+        let mut gathered = Buffer::<f32>::new(self.layers.len() * kept.len() * inputs);
         let mut scratch = Buffer::default();
         for c in 0..channels {
-            let plane = match cells {
-                _ if c >= given => {
-                    dequantised.fill(0.0);
-                    &dequantised
-                }
-                Cells::Floats(values) => &values[c * area..][..area],
-                Cells::Latent(values, worth) => {
-                    let line = dequantised.iter_mut().zip(&values[c * area..][..area]);
-                    line.for_each(|(to, x)| *to = f32::from(*x) * worth[c]);
-                    &dequantised
-                }
-            };
-            let planes = if self.features.is_plain() {
-                plane
-            } else {
-                self.features.run::<L>(plane, &mut scratch, &mut seen);
-                &seen
-            };
-            for (f, plane) in planes.chunks_exact(area).enumerate() {
-                for (patch, to) in gathered.chunks_exact_mut(each).enumerate() {
-                    let corner = patch / columns * high * width + patch % columns * wide;
-                    let to = &mut to[c * cell + f * high * wide..][..high * wide];
-                    for (y, to) in to.chunks_exact_mut(wide).enumerate() {
-                        to.copy_from_slice(&plane[corner + y * width..][..wide]);
+            for (&patch, to) in kept.iter().zip(one.chunks_exact_mut(area)) {
+                let corner = c * size + patch / columns * high * width + patch % columns * wide;
+                for (y, to) in to.chunks_exact_mut(wide).enumerate() {
+                    let from = corner + y * width;
+                    match cells {
+                        _ if c >= given => to.fill(0.0),
+                        Cells::Floats(values) => to.copy_from_slice(&values[from..][..wide]),
+                        Cells::Latent(values, worth) => {
+                            let line = to.iter_mut().zip(&values[from..][..wide]);
+                            line.for_each(|(to, x)| *to = f32::from(*x) * worth[c]);
+                        }
                     }
                 }
+            }
+            let planes = if self.features.is_plain() {
+                &one
+            } else {
+                self.features.run::<L>(&one, &mut scratch, &mut seen);
+                &seen
+            };
+            let rows = gathered.chunks_exact_mut(inputs);
+            for (row, from) in rows.zip(planes.chunks_exact(area)) {
+                row[c * area..][..area].copy_from_slice(from);
             }
         }
         let mut tokens = self.before.clone();
         let before = tokens.len();
-        match self.positions.is_empty() {
-            true => tokens.resize(before + patches * outputs, 0.0),
-            false => tokens.extend(&self.positions),
+        tokens.resize(before + patches * outputs, 0.0);
+        let room = &mut tokens[before..][..kept.len() * outputs];
+        if !self.positions.is_empty() {
+            for (token, patch) in room.chunks_exact_mut(outputs).zip(kept) {
+                token.copy_from_slice(&self.positions[patch * outputs..][..outputs]);
+            }
         }
-        self.layer.run(Rows::Floats(&gathered), each, &mut tokens[before..], Then::Add);
+        let mut small = SmallRows::default();
+        for (f, layer) in self.layers.iter().enumerate() {
+            let rows = &gathered[f * kept.len() * inputs..][..kept.len() * inputs];
+            layer.apply(rows, inputs, &mut small, room, Then::Add);
+        }
         Ok(tokens)
     }
 }

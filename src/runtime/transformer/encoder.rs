@@ -6,10 +6,11 @@ use super::attention::{self, Attention};
 use super::buffer::Buffer;
 use super::dispatch::Isa;
 use super::embed::{Cells, CompiledEmbed, Embed};
-use super::linear::{Linear, Matrix, Rows, SmallRows, Then};
+use super::linear::{Linear, Matrix, SmallRows, Then};
 use super::math::Activation;
-use super::rows::{self, Norm};
+use super::rows::Norm;
 use super::thin::{Seen, Thinning};
+use crate::runtime::precision::LayerPlace;
 
 /// An encoder as a model holds it.
 ///
@@ -59,7 +60,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// In the order of [`LAYERS`](crate::runtime::LAYERS).
+    /// In the order of [`LayerPlace`].
     pub fn layers(&self) -> [&Matrix; 4] {
         [&self.qkv, &self.out, &self.up, &self.down]
     }
@@ -67,14 +68,21 @@ impl Block {
 
 /// An encoder prepared for this machine. It may be shared by threads.
 pub(crate) trait Prepared: Send + Sync + std::fmt::Debug {
-    /// Shape: tokens `[n, width]`, in place. What is left out on the way stands at its place in the end.
+    /// Shape: tokens `[n, width]`, in place. What `thinning` left out already is not there, but for its room at
+    /// the end. What is left out on the way stands at its place when it is over.
     fn run(&self, tokens: &mut [f32], thinning: Option<&mut Thinning<'_>>);
 
-    /// Tokens of a grid of cells.
+    /// Tokens of a grid of cells; of the patches only `kept`, ascending, if it is given: then they stand at the
+    /// beginning, behind those of classes, and the others hold nothing yet.
     ///
     /// # Errors
     /// If there is no embedding, or none for this grid.
-    fn embed(&self, cells: Cells<'_>, grid: [usize; 2]) -> Result<Vec<f32>, String>;
+    fn embed(
+        &self,
+        cells: Cells<'_>,
+        grid: [usize; 2],
+        kept: Option<&[usize]>,
+    ) -> Result<Vec<f32>, String>;
 }
 
 /// For one instruction set.
@@ -101,9 +109,6 @@ struct CompiledBlock<L: Isa> {
     down: Linear<L>,
 }
 
-/// Inputs whose products of bytes a sum of 32 bits holds for certain.
-const MOST: usize = 1 << 16;
-
 /// Memory of a run.
 #[derive(Debug)]
 struct Scratch<L: Isa> {
@@ -129,13 +134,10 @@ impl<L: Isa> Default for Scratch<L> {
 }
 
 impl<L: Isa> Compiled<L> {
-    /// `small` says of each layer of each block whether it is quantised.
-    pub fn new(encoder: &Transformer, small: impl Fn(usize, usize) -> bool) -> Self {
+    /// `small` says of each layer whether it is quantised.
+    pub fn new(encoder: &Transformer, small: impl Fn(LayerPlace) -> bool) -> Self {
         let blocks = encoder.blocks.iter().enumerate().map(|(b, block)| {
-            let layer = |l: usize| match small(b, l) && block.layers()[l].inputs() <= MOST {
-                true => Linear::smalls(block.layers()[l]),
-                false => Linear::floats(block.layers()[l]),
-            };
+            let layer = |l: usize| Linear::new(block.layers()[l], small(LayerPlace::Block(b, l)));
             CompiledBlock {
                 norm1: block.norm1.clone(),
                 norm2: block.norm2.clone(),
@@ -152,26 +154,9 @@ impl<L: Isa> Compiled<L> {
             activation: encoder.activation,
             blocks: blocks.collect(),
             last: encoder.last.clone(),
-            embed: encoder.embed.as_ref().map(CompiledEmbed::new),
+            embed: encoder.embed.as_ref().map(|e| CompiledEmbed::new(e, small(LayerPlace::Embed))),
             idle: Mutex::default(),
         }
-    }
-}
-
-/// `out = then(layer(x))`, quantising what a quantised layer reads.
-fn layer<L: Isa>(
-    linear: &Linear<L>,
-    x: &[f32],
-    inputs: usize,
-    small: &mut SmallRows<L::Small>,
-    out: &mut [f32],
-    then: Then,
-) {
-    if linear.is_small() {
-        rows::quantise::<L>(x, inputs, small);
-        linear.run(Rows::Smalls(small), inputs, out, then);
-    } else {
-        linear.run(Rows::Floats(x), inputs, out, then);
     }
 }
 
@@ -196,7 +181,7 @@ impl<L: Isa> CompiledBlock<L> {
             self.norm1.run::<L>(tokens, &mut s.normal);
         }
         let x = if pre { &s.normal[..] } else { &*tokens };
-        layer(&self.qkv, x, width, &mut s.small, &mut s.wide, Then::Store);
+        self.qkv.apply(x, width, &mut s.small, &mut s.wide, Then::Store);
         let map = thinning.as_deref().is_some_and(|t| t.wants_map(block));
         s.map.resize(if map { of.heads * n * n } else { 0 }, 0.0);
         let bias = thinning.as_deref().and_then(|t| t.key_bias(n));
@@ -210,7 +195,7 @@ impl<L: Isa> CompiledBlock<L> {
             scratch: &mut s.attention,
         });
         let before = turns.then(|| (x.to_vec(), tokens.to_vec()));
-        layer(&self.out, &s.attended, width, &mut s.small, tokens, Then::Add);
+        self.out.apply(&s.attended, width, &mut s.small, tokens, Then::Add);
         let n = match thinning.as_deref_mut() {
             None => n,
             Some(thinning) => {
@@ -235,9 +220,9 @@ impl<L: Isa> CompiledBlock<L> {
             true => Then::Coarse(of.activation),
             false => Then::Activate(of.activation),
         };
-        layer(&self.up, x, width, &mut s.small, &mut s.wide, activate);
+        self.up.apply(x, width, &mut s.small, &mut s.wide, activate);
         let before = turns.then(|| (x.to_vec(), tokens.to_vec()));
-        layer(&self.down, &s.wide, hidden, &mut s.small, tokens, Then::Add);
+        self.down.apply(&s.wide, hidden, &mut s.small, tokens, Then::Add);
         if let (Some((x, before)), Some(thinning)) = (before, thinning) {
             thinning.turn(&x, &difference(tokens, &before), width);
         }
@@ -262,7 +247,7 @@ impl<L: Isa> Prepared for Compiled<L> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = idle.pop().unwrap_or_default();
         drop(idle);
-        let mut left = thinning.as_deref_mut().map_or(n, |t| t.begin(tokens, self.width));
+        let mut left = thinning.as_deref().map_or(n, Thinning::tokens);
         for (at, block) in self.blocks.iter().enumerate() {
             let tokens = &mut tokens[..left * self.width];
             left = block.run(self, at, tokens, thinning.as_deref_mut(), &mut scratch);
@@ -276,8 +261,13 @@ impl<L: Isa> Prepared for Compiled<L> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
 
-    fn embed(&self, cells: Cells<'_>, grid: [usize; 2]) -> Result<Vec<f32>, String> {
+    fn embed(
+        &self,
+        cells: Cells<'_>,
+        grid: [usize; 2],
+        kept: Option<&[usize]>,
+    ) -> Result<Vec<f32>, String> {
         let embed = self.embed.as_ref().ok_or("makes no tokens of cells")?;
-        embed.run(cells, grid)
+        embed.run(cells, grid, kept)
     }
 }

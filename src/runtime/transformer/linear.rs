@@ -4,6 +4,7 @@ use super::buffer::Buffer;
 use super::dispatch::{Isa, Kernel};
 use super::lanes::Small as _;
 use super::math::Activation;
+use super::rows;
 use super::tile::{self, Floats, Smalls, To};
 
 /// Inputs multiplied before sums go back to memory: so much of all rows and of a panel stays in caches.
@@ -89,7 +90,18 @@ pub(super) enum Rows<'a, L: Isa> {
     Smalls(&'a SmallRows<L::Small>),
 }
 
+/// Inputs whose products of bytes a sum of 32 bits holds for certain.
+const MOST: usize = 1 << 16;
+
 impl<L: Isa> Linear<L> {
+    /// Quantised if that is wanted and sums hold it.
+    pub fn new(matrix: &Matrix, small: bool) -> Self {
+        match small && matrix.inputs() <= MOST {
+            true => Self::smalls(matrix),
+            false => Self::floats(matrix),
+        }
+    }
+
     pub fn floats(matrix: &Matrix) -> Self {
         let (inputs, outputs) = (matrix.inputs(), matrix.outputs());
         let width = L::PANEL * L::N;
@@ -141,6 +153,25 @@ impl<L: Isa> Linear<L> {
     /// Whether it reads quantised rows.
     pub fn is_small(&self) -> bool {
         matches!(self.weights, Weights::Smalls { .. })
+    }
+
+    /// `out = then(x * weights + bias)`; a quantised layer quantises what it reads, into `small`.
+    ///
+    /// Shape: x `[n, inputs]` -> out `[n, outputs]`; floats as in [`Self::run`].
+    pub fn apply(
+        &self,
+        x: &[f32],
+        inputs: usize,
+        small: &mut SmallRows<L::Small>,
+        out: &mut [f32],
+        then: Then,
+    ) {
+        if self.is_small() {
+            rows::quantise::<L>(x, inputs, small);
+            self.run(Rows::Smalls(small), inputs, out, then);
+        } else {
+            self.run(Rows::Floats(x), inputs, out, then);
+        }
     }
 
     /// `out = then(rows * weights + bias)`. Rows may be shorter than the matrix is high: what is missing

@@ -49,14 +49,14 @@ use lanes::{Avx2, Avx512};
 use lanes::{Neon, NeonDot};
 
 use super::cpu::Simd;
+use super::precision::LayerPlace;
 
 /// Prepares an encoder for an instruction set, or for portable code if the machine lacks it. `small`
-/// says of a layer of a block whether it is quantised; layers are those of
-/// [`LAYERS`](super::LAYERS).
+/// says of a layer whether it is quantised.
 pub(crate) fn prepare(
     encoder: &Transformer,
     simd: Simd,
-    small: impl Fn(usize, usize) -> bool,
+    small: impl Fn(LayerPlace) -> bool,
 ) -> Box<dyn Prepared> {
     // Kernels run only on machines that have them.
     match if Simd::all().contains(&simd) { simd } else { Simd::Portable } {

@@ -349,7 +349,7 @@ fn every_instruction_set_runs_an_encoder_alike() {
             let tokens = numbers(n * encoder.width, 3);
             let run = |simd, small: bool| {
                 let mut x = tokens.clone();
-                let prepared = prepare(&encoder, simd, |_, _| small);
+                let prepared = prepare(&encoder, simd, |_| small);
                 // Again, over used memory.
                 prepared.run(&mut vec![1.0; 40 * encoder.width], None);
                 prepared.run(&mut x, None);
@@ -371,17 +371,23 @@ fn every_instruction_set_runs_an_encoder_alike() {
 
 #[test]
 fn nothing_in_is_nothing_out() {
-    prepare(&encoder(Order::Pre), Simd::best(), |_, _| true).run(&mut [], None);
+    prepare(&encoder(Order::Pre), Simd::best(), |_| true).run(&mut [], None);
 }
 
 /// Tokens of an encoder with two classes and patches of 4 by 5, some of them left out.
 fn thinned(order: Order, policy: Policy, stages: &[(usize, f32)]) -> (Vec<f32>, Vec<usize>) {
     let encoder = encoder(order);
     let schedule = Schedule { policy, stages: stages.to_vec() };
-    let bits = (0..20).map(|p| (p % 7) as f32).collect();
-    let mut thinning = Thinning::new(&schedule, 2, 2, [4, 5], bits);
+    let bits: Vec<f32> = (0..20).map(|p| (p % 7) as f32).collect();
+    let mut thinning = Thinning::new(&schedule, 2, 2, [4, 5], &bits);
     let mut x = numbers(22 * encoder.width, 3);
-    prepare(&encoder, Simd::best(), |_, _| false).run(&mut x, Some(&mut thinning));
+    if let Some(places) = thinning.begins_with() {
+        let rows = [0, 1].into_iter().chain(places.iter().map(|p| p + 2));
+        let kept: Vec<f32> =
+            rows.flat_map(|t| &x[t * encoder.width..(t + 1) * encoder.width]).copied().collect();
+        x[..kept.len()].copy_from_slice(&kept);
+    }
+    prepare(&encoder, Simd::best(), |_| false).run(&mut x, Some(&mut thinning));
     (x, thinning.places())
 }
 
@@ -396,7 +402,7 @@ fn what_is_left_out_before_the_first_block_is_as_if_it_never_was() {
         let kept = [0, 1].into_iter().chain(places.iter().map(|p| p + 2));
         let mut fewer: Vec<f32> =
             kept.clone().flat_map(|t| &x[t * width..(t + 1) * width]).copied().collect();
-        prepare(&encoder, Simd::best(), |_, _| false).run(&mut fewer, None);
+        prepare(&encoder, Simd::best(), |_| false).run(&mut fewer, None);
         let mut mean = vec![0.0; width];
         for (token, at) in fewer.chunks(width).zip(kept) {
             assert_eq!(token, &found[at * width..(at + 1) * width]);
@@ -444,4 +450,41 @@ fn merged_tokens_stand_for_all_their_patches() {
     different.sort_by(|a, b| a[0].total_cmp(&b[0]));
     different.dedup();
     assert_eq!(different.len(), 12);
+}
+
+#[test]
+fn patches_that_are_kept_have_the_tokens_they_always_have() {
+    let (patch, grid, channels, width) = ([2, 3], [8, 16], 3, 20);
+    let steps = vec![Step::Of(Unary::Abs, 0), Step::Both(Binary::Add, 0, 1)];
+    for features in [Features::default(), Features { steps, read: vec![0, 2] }] {
+        let inputs = channels * features.read.len() * patch[0] * patch[1];
+        let embed = Embed {
+            features,
+            patch,
+            layer: matrix(inputs, width, 5),
+            before: numbers(2 * width, 6),
+            positions: numbers(20 * width, 7),
+        };
+        let encoder =
+            Transformer { width, blocks: Vec::new(), embed: Some(embed), ..encoder(Order::Pre) };
+        let cells = numbers(channels * grid[0] * grid[1], 8);
+        for small in [false, true] {
+            let prepared = prepare(&encoder, Simd::best(), |_| small);
+            let run = |cells, kept| {
+                prepared.embed(Cells::Floats(cells), grid, kept).expect("a grid of patches")
+            };
+            let (all, some) = (run(&cells, None), run(&cells, Some(&[0, 7, 8, 19])));
+            assert_eq!(all.len(), some.len());
+            for (at, token) in [0, 1, 2, 9, 10, 21].into_iter().enumerate() {
+                assert_eq!(some[at * width..][..width], all[token * width..][..width]);
+            }
+            // Channels that are missing are as if they were zero.
+            let short = &cells[..2 * grid[0] * grid[1]];
+            let mut zeros = cells.clone();
+            zeros[short.len()..].fill(0.0);
+            let found = run(short, None);
+            let truth = run(&zeros, None);
+            close(&found, &truth.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), 1e-5);
+        }
+    }
 }

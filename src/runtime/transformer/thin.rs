@@ -27,8 +27,6 @@ pub(crate) struct Thinning<'a> {
     classes: usize,
     /// Rows and columns of patches.
     grid: [usize; 2],
-    /// Bits that each patch takes.
-    bits: Vec<f32>,
     /// The token that stands for each patch.
     owner: Vec<Option<usize>>,
     /// How far each token was turned and stretched so far.
@@ -57,15 +55,36 @@ enum Fate {
 }
 
 impl<'a> Thinning<'a> {
+    /// `bits` are those that each patch takes, looked at by [`Policy::Bits`] alone, which chooses at once.
+    ///
+    /// # Panics
+    /// If it does, and there are not as many.
     pub fn new(
         schedule: &'a Schedule,
         blocks: usize,
         classes: usize,
         grid: [usize; 2],
-        bits: Vec<f32>,
+        bits: &[f32],
     ) -> Self {
-        let owner = (0..grid[0] * grid[1]).map(|p| Some(classes + p)).collect();
-        Self { schedule, blocks, classes, grid, bits, owner, turned: Vec::new() }
+        let patches = grid[0] * grid[1];
+        let mut owner: Vec<_> = (0..patches).map(|p| Some(classes + p)).collect();
+        let least = schedule.stages.last().and_then(|(block, _)| schedule.left(*block, patches));
+        if let (Policy::Bits, Some(left)) = (schedule.policy, least) {
+            owner.fill(None);
+            let kept = score::highest(bits, 0..patches, left);
+            kept.iter().enumerate().for_each(|(at, &p)| owner[p] = Some(classes + at));
+        }
+        Self { schedule, blocks, classes, grid, owner, turned: Vec::new() }
+    }
+
+    /// The patches to begin with, if those are not all.
+    pub fn begins_with(&self) -> Option<Vec<usize>> {
+        (self.schedule.policy == Policy::Bits).then(|| self.places())
+    }
+
+    /// Tokens to begin with.
+    pub fn tokens(&self) -> usize {
+        self.classes + self.places().len()
     }
 
     /// The patches that are left: of each token the first that it stands for.
@@ -112,23 +131,6 @@ impl<'a> Thinning<'a> {
         let turned = score::transition(input, output, width);
         self.turned.resize(turned.len(), 0.0);
         self.turned.iter_mut().zip(turned).for_each(|(sum, t)| *sum += t);
-    }
-
-    /// Leaves out tokens before the first block, if the policy knows them already. The number of tokens
-    /// that are left, at the beginning.
-    pub(super) fn begin(&mut self, tokens: &mut [f32], width: usize) -> usize {
-        let n = tokens.len() / width;
-        let least = self.schedule.stages.last().map(|(block, _)| *block);
-        let left = least.and_then(|block| self.schedule.left(block, self.owner.len()));
-        let (Policy::Bits, Some(left)) = (self.schedule.policy, left) else { return n };
-        if self.bits.len() != self.owner.len() {
-            return n;
-        }
-        let kept = score::highest(&self.bits, 0..self.bits.len(), left);
-        let mut fates = vec![Fate::Gone; n];
-        fates[..self.classes].fill(Fate::Kept);
-        kept.iter().for_each(|&p| fates[self.classes + p] = Fate::Kept);
-        self.apply(&fates, &vec![1.0; n], tokens, width)
     }
 
     /// Leaves out what the schedule says behind the attention of a block. Tokens `[n, width]` -> the number
