@@ -205,7 +205,7 @@ impl Sink for Full {
 fn a_failing_sink_ends_an_endless_line() {
     let line = Pipeline::new(Box::new(Endless(0)), Vec::new(), vec![Box::new(Full(0))], 4).unwrap();
     let mut last = 0;
-    let e = line.run(&GO, |report, _| last = report.delivered).unwrap_err().to_string();
+    let e = line.run(&GO, |ledger, _| last = ledger.progress().1).unwrap_err().to_string();
     assert!(e.contains("disk"), "{e}");
     assert_eq!(last, 4);
 }
@@ -216,8 +216,8 @@ fn a_line_that_is_stopped_delivers_what_it_received() {
     let every: Box<dyn Stage> = Box::new(Every::new(2).unwrap());
     let line = Pipeline::new(Box::new(Endless(0)), vec![every], Vec::new(), 4).unwrap();
     let report = line
-        .run(&stop, |report, _| {
-            if report.received >= 100 {
+        .run(&stop, |ledger, _| {
+            if ledger.progress().0 >= 100 {
                 stop.store(true, std::sync::atomic::Ordering::Relaxed);
             }
         })

@@ -357,6 +357,9 @@ pub struct Run {
     /// Print the final report as JSON
     #[arg(long)]
     pub json: bool,
+    /// How what happens is said on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: super::log::Format,
 }
 
 /// `tamis check`

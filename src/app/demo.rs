@@ -19,7 +19,7 @@ use crate::pipeline::sinks::Container;
 use crate::pipeline::sources::synthetic::{Scene, Tone};
 use crate::pipeline::sources::{SceneSource, ToneSource};
 use crate::pipeline::stages::{Encode, Infer, Pack};
-use crate::pipeline::{Pipeline, Report, Source, Stage};
+use crate::pipeline::{Ledger, Pipeline, Report, Source, Stage};
 use crate::runtime::{Decoder, find_bundle, find_head};
 
 const WIDTH: usize = 640;
@@ -45,10 +45,10 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let mut kept: Option<(Frame, Latent)> = None;
     let middle = typed.frames / 2;
     let scene = SceneSource::new(Scene::new(WIDTH, HEIGHT, 1), typed.frames, RATE).live();
-    let seen = play(Box::new(scene), "rgb", Some("waste"), &recording, |report, item| {
+    let seen = play(Box::new(scene), "rgb", Some("waste"), &recording, |ledger, item| {
         tell(item);
         let top = item.predictions.first().and_then(|p| p.top.first());
-        live.show(report, top.map(|(label, score)| (label.as_str(), *score)));
+        live.show(ledger, top.map(|(label, score)| (label.as_str(), *score)));
         if item.stamp.index == middle {
             kept = item.frame.clone().zip(item.latent.clone());
         }
@@ -121,7 +121,7 @@ fn play(
     bundle: &str,
     head: Option<&str>,
     output: &Path,
-    look: impl FnMut(&Report, &crate::pipeline::Item),
+    look: impl FnMut(&Ledger, &crate::pipeline::Item),
 ) -> Result<Report> {
     let bundle = Arc::new(find_bundle(bundle)?);
     let mut stages: Vec<Box<dyn Stage>> = vec![
@@ -160,8 +160,8 @@ impl Live {
         self.frames as f64 / self.seconds.max(1e-9)
     }
 
-    fn show(&mut self, report: &Report, top: Option<(&str, f32)>) {
-        self.frames = report.delivered;
+    fn show(&mut self, ledger: &Ledger, top: Option<(&str, f32)>) {
+        self.frames = ledger.progress().1;
         self.seconds = self.start.elapsed().as_secs_f64();
         self.top = top.map(|(label, score)| format!("{label} {:.0} %", score * 100.0));
         let tick = if self.terminal { TICK } else { 4 * TICK };
@@ -169,6 +169,7 @@ impl Live {
             return;
         }
         self.shown = Instant::now();
+        let report = ledger.report();
         let bpp = report.packet_bytes as f64 * 8.0 / report.positions.max(1) as f64;
         let line = format!(
             "{:>4} frames  {:>5.1} frames/s  {bpp:.3} bits/pixel  {:>6.0} MB/day  p50 {:>5.1} ms  p99 {:>5.1} ms  {}",

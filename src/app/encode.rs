@@ -22,7 +22,7 @@ use crate::pipeline::sinks::Output;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::{Files, Found, Reading};
 use crate::pipeline::stages::{Encode, Pack, Rated, Spent, Target};
-use crate::pipeline::{Item, Pipeline, Report, Stage};
+use crate::pipeline::{Item, Ledger, Pipeline, Report, Stage};
 
 /// How far above its rate a stream may be.
 const FAR: f64 = 0.05;
@@ -222,7 +222,7 @@ impl Job {
         )?;
         // Not what was delivered: chunks of a sound that is coded whole bring nothing before its end.
         let mut packets = 0u64;
-        let look = |_: &Report, item: &Item| {
+        let look = |_: &Ledger, item: &Item| {
             packets += u64::from(item.packet.is_some());
             tell(item);
         };

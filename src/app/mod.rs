@@ -5,7 +5,9 @@
 
 mod args;
 mod bench;
+mod check;
 mod codecs;
+mod daemon;
 mod decode;
 mod decoders;
 mod demo;
@@ -17,12 +19,14 @@ mod export;
 mod files;
 mod fit;
 mod infer;
+mod http;
 mod info;
+mod log;
 mod order;
 mod overlay;
 mod recover;
 mod replay;
-mod run;
+mod time;
 #[cfg(feature = "onnx")]
 mod tune;
 #[cfg(feature = "onnx")]
@@ -80,8 +84,8 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
             Ok(_) => Ok(Outcome::Done),
             Err(e) => Err(e.into()),
         },
-        Verb::Run(a) => run::run(&a),
-        Verb::Check(a) => run::check(&a),
+        Verb::Run(a) => daemon::run(&a),
+        Verb::Check(a) => check::run(&a),
         Verb::Fit(a) => fit::run(&a),
         Verb::Order(a) => order::run(&a),
         Verb::Eval(a) => eval::run(&a),
@@ -168,7 +172,7 @@ fn unread(input: &std::path::Path) -> Outcome {
 
 /// Says something on stderr.
 fn say(words: impl std::fmt::Display) {
-    print_aside(format_args!("tamis: {words}"));
+    log::info(None, words);
 }
 
 /// Says what was wrong, but not again what it said a moment ago: every block of a sound may fail
@@ -185,12 +189,6 @@ fn say_once(words: impl std::fmt::Display) {
         said.pop_front();
     }
     said.push_back(words);
-}
-
-/// Prints a line on stderr. That nobody listens there is no reason to stop.
-fn print_aside(line: impl std::fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The error of a report in which nothing at all came through but losses.

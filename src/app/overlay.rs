@@ -138,7 +138,7 @@ impl Sink for Overlay {
 }
 
 /// The picture, no longer than [`SIDE`].
-fn small(frame: &Frame) -> Result<Frame> {
+pub(super) fn small(frame: &Frame) -> Result<Frame> {
     let [height, width] = frame.extent[..] else {
         return Err(Error::shape("overlay", "a picture", "sound"));
     };

@@ -69,7 +69,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 truths: truths.as_deref(),
                 floats: &floats,
                 target_ms,
-                date: tune_table::today(),
+                date: super::time::today(),
             };
             let found = search(&asked, &stop, |what, done, all| {
                 bar.set_message(what.to_owned());

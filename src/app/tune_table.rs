@@ -20,24 +20,7 @@ pub fn truths(names: &[String], labels: &[String]) -> Option<Vec<usize>> {
     names.iter().map(truth).collect()
 }
 
-/// The day that it is in UTC, as `2026-11-28`.
-///
-/// Source: Howard Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`.
-pub fn today() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    date(since.as_secs() / 86400)
-}
 
-fn date(days: u64) -> String {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    format!("{:04}-{month:02}-{day:02}", era * 400 + year + carry)
-}
 
 /// Prints the table, and what fits.
 ///

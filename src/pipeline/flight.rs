@@ -9,41 +9,42 @@ use super::line::LOOK;
 /// can ask for the largest picture, and the queues hold many such.
 const LIMIT: u64 = 1 << 27;
 
-/// The samples on their way through one line.
+/// The samples on their way through lines that share it.
 #[derive(Debug, Default)]
-pub(super) struct Flight {
+pub struct Flight {
     under_way: Mutex<u64>,
     landed: Condvar,
 }
 
-/// An item's share; given back when it is dropped, whatever became of the item.
-#[derive(Debug)]
-pub(super) struct Ticket<'a> {
-    flight: &'a Flight,
-    size: u64,
-}
-
 impl Flight {
     /// Waits until an item of `size` fits beside what is under way, or until the line is halted.
-    pub fn board(&self, size: u64, halted: &dyn Fn() -> bool) -> Ticket<'_> {
+    pub(super) fn board(&self, size: u64, halted: &dyn Fn() -> bool) {
         let mut under_way = self.lock();
         while *under_way > 0 && *under_way + size > LIMIT && !halted() {
             let wait = self.landed.wait_timeout(under_way, LOOK);
             under_way = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
         *under_way += size;
-        Ticket { flight: self, size }
+    }
+
+    /// Whether an item of `size` fits beside what is under way; then it is under way too.
+    pub(super) fn try_board(&self, size: u64) -> bool {
+        let mut under_way = self.lock();
+        let fits = *under_way == 0 || *under_way + size <= LIMIT;
+        if fits {
+            *under_way += size;
+        }
+        fits
+    }
+
+    /// Gives an item's share back.
+    pub(super) fn land(&self, size: u64) {
+        *self.lock() -= size;
+        self.landed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        *self.flight.lock() -= self.size;
-        self.flight.landed.notify_one();
     }
 }
 
@@ -63,20 +64,21 @@ mod tests {
     fn one_large_item_goes_alone_and_the_next_waits_for_it() {
         let flight = Flight::default();
         let go = || false;
-        let large = flight.board(LIMIT * 2, &go);
+        flight.board(LIMIT * 2, &go);
+        assert!(!flight.try_board(1));
         let landed = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let _small = flight.board(1, &go);
+                flight.board(1, &go);
                 assert!(landed.load(Ordering::SeqCst), "boarded beside an item over the limit");
             });
             std::thread::sleep(2 * LOOK);
             landed.store(true, Ordering::SeqCst);
-            drop(large);
+            flight.land(LIMIT * 2);
         });
-        let _half = (flight.board(LIMIT / 2, &go), flight.board(LIMIT / 2, &go));
+        flight.board(LIMIT - 1, &go);
         // A halted line waits for nothing.
-        let _more = flight.board(1, &|| true);
+        flight.board(1, &|| true);
         assert_eq!(*flight.lock(), LIMIT + 1);
     }
 }

@@ -1,12 +1,15 @@
 //! The line: one source, some stages, some sinks, one loop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use serde::Deserialize;
 
-use super::flight::{Flight, Ticket, size};
 use super::item::{Gone, Item, Parts};
+use super::ledger::{Ledger, Ticket};
 use super::stats::Report;
 use crate::error::{Error, Result};
 
@@ -71,6 +74,19 @@ pub trait Sink: Send {
     /// follows. Any other stops the line.
     fn write(&mut self, item: &Item) -> Result<()>;
 
+    /// Why the item that was just written was given up by a rule of the sink, if it was.
+    fn refused(&mut self) -> Option<&'static str> {
+        None
+    }
+
+    /// Called a few times a second while nothing comes.
+    ///
+    /// # Errors
+    /// What stops the line.
+    fn idle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Completes what was written.
     ///
     /// # Errors
@@ -123,74 +139,162 @@ impl Pipeline {
     /// # Errors
     /// The first error of source, stages or sinks, in this order; sinks are finished all the same, but
     /// not one that failed: what it has open must not look whole.
-    pub fn run(self, stop: &AtomicBool, mut look: impl FnMut(&Report, &Item)) -> Result<Report> {
+    pub fn run(self, stop: &AtomicBool, look: impl FnMut(&Ledger, &Item)) -> Result<Report> {
         let Self { mut source, mut stages, mut sinks, batch } = self;
-        let (to_stages, from_source) = bounded::<Passing<'_>>(QUEUE);
-        let (to_sinks, from_stages) = bounded::<Passing<'_>>(QUEUE);
-        let (flight, halt) = (Flight::default(), AtomicBool::new(false));
+        let (to_stages, from_source) = bounded(QUEUE);
+        let (to_sinks, from_stages) = bounded(QUEUE);
+        let (ledger, halt) = (Arc::new(Ledger::default()), AtomicBool::new(false));
         let halted = || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
-        let mut report = Report::default();
+        let watch = Watch::default();
         let (read, worked, written) = std::thread::scope(|scope| {
-            let reader = scope.spawn(|| {
-                let done = read(source.as_mut(), to_stages, &flight, &halted);
-                if done.is_err() {
-                    halt.store(true, Ordering::Relaxed);
-                }
-                done
-            });
+            let way = Way { to: to_stages, evict: None, ledger: &ledger, halted: &halted };
+            let reader = scope.spawn(|| halting(&halt, || read(source.as_mut(), way)));
             let worker = scope.spawn(|| {
-                let done = work(&mut stages, batch, &flight, from_source, to_sinks);
-                if done.is_err() {
-                    halt.store(true, Ordering::Relaxed);
-                }
-                done
+                halting(&halt, || work(&mut stages, batch, &ledger, &watch, from_source, to_sinks))
             });
-            let mut written = Ok(());
-            for Passing { mut item, since, ticket: _ticket } in from_stages {
-                report.received += 1;
-                if item.gone.is_none() && written.is_ok() {
-                    let mut each = sinks.iter_mut().enumerate();
-                    match each.find_map(|(k, s)| s.write(&item).err().map(|e| (k, e))) {
-                        None => {}
-                        Some((
-                            _,
-                            e @ (Error::Shape { .. } | Error::Input { .. } | Error::Limit { .. }),
-                        )) => item.lose("sink", e),
-                        Some((k, e)) => {
-                            drop(sinks.remove(k));
-                            written = Err(e);
-                            halt.store(true, Ordering::Relaxed);
-                        }
-                    }
-                }
-                match written {
-                    Ok(()) => report.count(&item, since),
-                    Err(_) => {
-                        let why = "the sink failed".to_string();
-                        let lost = Item::lost(item.stamp, item.name, "sink", why);
-                        report.count(&lost, since);
-                        continue;
-                    }
-                }
-                look(&report, &item);
-            }
-            (join(reader), join(worker), written)
+            let written = deliver(&mut sinks, from_stages, &ledger, &halt, look, || Ok(()));
+            halt.store(true, Ordering::Relaxed);
+            (unpanicked(reader.join()), unpanicked(worker.join()), written)
         });
-        let finished = sinks.iter_mut().map(|s| s.finish()).fold(Ok(()), Result::and);
-        report.unread = matches!(read, Ok(false));
-        read.map(drop).and(worked).and(written).and(finished)?;
-        Ok(report)
+        close(&mut sinks, read, worked.and(written), &ledger)
+    }
+
+    /// Runs the line as [`Self::run`] does, on threads that it can leave behind: one that panics, or hangs for
+    /// longer than it may, costs this line and no other.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and `Device` if a stage hangs.
+    pub fn run_live(self, live: &Live, look: impl FnMut(&Ledger, &Item)) -> Result<Report> {
+        let Self { mut source, mut stages, mut sinks, batch } = self;
+        let (to_stages, from_source) = bounded(QUEUE);
+        let (to_sinks, from_stages) = bounded(QUEUE);
+        let (halt, watch) = (Arc::new(AtomicBool::new(false)), Arc::new(Watch::default()));
+        let evict = (live.full == Full::DropOldest).then(|| from_source.clone());
+        let reader = {
+            let (stop, halt, ledger) = (live.stop.clone(), halt.clone(), live.ledger.clone());
+            spawn("source", move || {
+                let halted = || stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed);
+                let way = Way { to: to_stages, evict, ledger: &ledger, halted: &halted };
+                halting(&halt, || read(source.as_mut(), way))
+            })?
+        };
+        let worker = {
+            let (halt, ledger, watch) = (halt.clone(), live.ledger.clone(), watch.clone());
+            spawn("stages", move || {
+                halting(&halt, || work(&mut stages, batch, &ledger, &watch, from_source, to_sinks))
+            })?
+        };
+        let mut halted: Option<Instant> = None;
+        let turn = || {
+            live.ledger.turned();
+            if live.stop.load(Ordering::Relaxed) || halt.load(Ordering::Relaxed) {
+                let since = *halted.get_or_insert_with(Instant::now);
+                // A camera that says nothing is not waited for.
+                watch.source_left.store(since.elapsed() > live.drain, Ordering::Relaxed);
+            }
+            match watch.busy_for() > live.hang {
+                true => {
+                    let reason = format!("a stage hangs, for {:.1} s now", live.hang.as_secs_f64());
+                    Err(Error::Device { device: "cpu".into(), reason })
+                }
+                false => Ok(()),
+            }
+        };
+        let written = deliver(&mut sinks, from_stages, &live.ledger, &halt, look, turn);
+        halt.store(true, Ordering::Relaxed);
+        let patience = if watch.source_left.load(Ordering::Relaxed) { LOOK } else { live.drain };
+        let read = ended(reader, patience);
+        let worked = ended(worker, LOOK.max(live.hang.saturating_sub(watch.busy_for())));
+        if read.is_none() || worked.is_none() {
+            live.ledger.give_up("hung");
+        }
+        let worked = worked.unwrap_or(Ok(()));
+        close(&mut sinks, read.unwrap_or(Ok(false)), worked.and(written), &live.ledger)
     }
 }
 
-struct Passing<'a> {
-    item: Item,
-    since: Instant,
-    ticket: Ticket<'a>,
+/// How a thread ended; `None` if it did not within `patience`.
+fn ended<T>(thread: JoinHandle<Result<T>>, patience: Duration) -> Option<Result<T>> {
+    let begin = Instant::now();
+    while !thread.is_finished() {
+        if begin.elapsed() > patience {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Some(unpanicked(thread.join()))
 }
 
-fn join<T>(handle: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    handle.join().unwrap_or_else(|panic| {
+/// What the queue behind a source does when it is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Full {
+    /// The source waits: nothing is dropped. For files.
+    Wait,
+    /// The oldest item in it is dropped, and counted. For what cannot wait.
+    DropOldest,
+}
+
+/// How a line runs that is one of many and should go on for ever.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Set to stop the line.
+    pub stop: Arc<AtomicBool>,
+    /// Its accounts, over all its runs.
+    pub ledger: Arc<Ledger>,
+    /// What the queue behind the source does when it is full.
+    pub full: Full,
+    /// What stages may take for one batch, at most.
+    pub hang: Duration,
+    /// What the source may take to end when the line is stopped, at most.
+    pub drain: Duration,
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(run);
+    spawned.map_err(|e| Error::io(format!("thread of {name}"), e))
+}
+
+/// What the threads of a run know of each other.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Since when the stages work on what they have.
+    busy: Mutex<Option<Instant>>,
+    /// Nothing more is expected of the source, whether it ended or not.
+    source_left: AtomicBool,
+}
+
+impl Watch {
+    fn busy(&self, since: Option<Instant>) {
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn busy_for(&self) -> Duration {
+        let since = *self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map(|s| s.elapsed()).unwrap_or_default()
+    }
+}
+
+struct Passing {
+    item: Item,
+    ticket: Ticket,
+}
+
+/// Halts the line if a part of it fails.
+fn halting<T>(halt: &AtomicBool, part: impl FnOnce() -> Result<T>) -> Result<T> {
+    let done = part();
+    if done.is_err() {
+        halt.store(true, Ordering::Relaxed);
+    }
+    done
+}
+
+/// The error of a thread that panicked.
+fn unpanicked<T>(joined: std::thread::Result<Result<T>>) -> Result<T> {
+    joined.unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<&str>().map(ToString::to_string);
         let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
         Err(Error::Device {
@@ -200,57 +304,117 @@ fn join<T>(handle: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     })
 }
 
+/// The end of a run, whose threads have ended so.
+fn close(
+    sinks: &mut [Box<dyn Sink>],
+    read: Result<bool>,
+    rest: Result<()>,
+    ledger: &Ledger,
+) -> Result<Report> {
+    let finished = sinks.iter_mut().map(|s| s.finish()).fold(Ok(()), Result::and);
+    if matches!(read, Ok(false)) {
+        ledger.leave_unread();
+    }
+    read.map(drop).and(rest).and(finished)?;
+    Ok(ledger.report())
+}
+
+/// The way from the source to the stages.
+struct Way<'a> {
+    to: Sender<Passing>,
+    /// The queue's other end, if the oldest gives way when it is full.
+    evict: Option<Receiver<Passing>>,
+    ledger: &'a Arc<Ledger>,
+    halted: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Way<'_> {
+    /// Hands an item on; false if nobody takes it.
+    fn give(&self, item: Item) -> bool {
+        let Some(evict) = &self.evict else {
+            let ticket = self.ledger.board(&item, self.halted);
+            return self.to.send(Passing { item, ticket }).is_ok();
+        };
+        let mut ticket = self.ledger.try_board(&item);
+        while ticket.is_none() {
+            if !drop_oldest(evict) {
+                // All that is under way belongs to other lines.
+                let mut item = item;
+                item.drop_for("memory_full");
+                self.ledger.turn_away(&item);
+                return true;
+            }
+            ticket = self.ledger.try_board(&item);
+        }
+        let Some(ticket) = ticket else { return true };
+        let mut passing = Passing { item, ticket };
+        loop {
+            match self.to.try_send(passing) {
+                Ok(()) => return true,
+                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Full(back)) => {
+                    passing = back;
+                    drop_oldest(evict);
+                }
+            }
+        }
+    }
+}
+
+/// Drops the oldest item that waits; false if none does.
+fn drop_oldest(queue: &Receiver<Passing>) -> bool {
+    let Ok(mut oldest) = queue.try_recv() else { return false };
+    oldest.item.drop_for("queue_full");
+    oldest.ticket.land(&oldest.item);
+    true
+}
+
 /// Reads to the end of the source, and says whether it got there.
-fn read<'a>(
-    source: &mut dyn Source,
-    out: Sender<Passing<'a>>,
-    flight: &'a Flight,
-    halted: &dyn Fn() -> bool,
-) -> Result<bool> {
-    let give = |item| {
-        let since = Instant::now();
-        let ticket = flight.board(size(&item), halted);
-        out.send(Passing { item, since, ticket }).is_ok()
-    };
-    while !halted() {
+fn read(source: &mut dyn Source, way: Way<'_>) -> Result<bool> {
+    while !(way.halted)() {
         let Some(item) = source.next()? else { return Ok(true) };
-        if !give(item) {
+        if !way.give(item) {
             return Ok(false);
         }
     }
     for item in source.close() {
-        if !give(item) {
+        if !way.give(item) {
             break;
         }
     }
     Ok(false)
 }
 
-fn work<'a>(
+fn work(
     stages: &mut [Box<dyn Stage>],
     batch: usize,
-    flight: &'a Flight,
-    from: Receiver<Passing<'a>>,
-    to: Sender<Passing<'a>>,
+    ledger: &Arc<Ledger>,
+    watch: &Watch,
+    from: Receiver<Passing>,
+    to: Sender<Passing>,
 ) -> Result<()> {
     loop {
         let first = match from.recv_timeout(LOOK) {
             Ok(passing) => passing,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if !watch.source_left.load(Ordering::Relaxed) => {
+                continue;
+            }
+            Err(_) => break,
         };
-        let (mut items, mut rest) = (vec![first.item], vec![(first.since, first.ticket)]);
+        let (mut items, mut tickets) = (vec![first.item], vec![first.ticket]);
         while items.len() < batch
             && let Ok(next) = from.try_recv()
         {
             items.push(next.item);
-            rest.push((next.since, next.ticket));
+            tickets.push(next.ticket);
         }
+        watch.busy(Some(Instant::now()));
         for stage in &mut *stages {
             run_stage(stage.as_mut(), &mut items)?;
         }
-        for (item, (since, ticket)) in items.into_iter().zip(rest) {
-            if to.send(Passing { item, since, ticket }).is_err() {
+        watch.busy(None);
+        for (item, ticket) in items.into_iter().zip(tickets) {
+            if to.send(Passing { item, ticket }).is_err() {
                 return Ok(());
             }
         }
@@ -261,8 +425,8 @@ fn work<'a>(
         left.extend(stage.finish());
     }
     for item in left {
-        let ticket = flight.board(0, &|| true);
-        if to.send(Passing { item, since: Instant::now(), ticket }).is_err() {
+        let ticket = ledger.board(&item, &|| true);
+        if to.send(Passing { item, ticket }).is_err() {
             break;
         }
     }
@@ -277,6 +441,63 @@ fn run_stage(stage: &mut dyn Stage, items: &mut [Item]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives items to the sinks and counts them; a sink that fails is taken out. `turn` is called between items and while
+/// there are none.
+fn deliver(
+    sinks: &mut Vec<Box<dyn Sink>>,
+    from: Receiver<Passing>,
+    ledger: &Ledger,
+    halt: &AtomicBool,
+    mut look: impl FnMut(&Ledger, &Item),
+    mut turn: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let mut written = Ok(());
+    loop {
+        if let Err(e) = turn() {
+            halt.store(true, Ordering::Relaxed);
+            return written.and(Err(e));
+        }
+        let Passing { mut item, ticket } = match from.recv_timeout(LOOK) {
+            Ok(passing) => passing,
+            Err(RecvTimeoutError::Timeout) => {
+                if written.is_ok() {
+                    written = sinks.iter_mut().try_for_each(|s| s.idle());
+                    halt.fetch_or(written.is_err(), Ordering::Relaxed);
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return written,
+        };
+        if written.is_err() {
+            item.lose("sink", "the sink failed");
+        }
+        if item.gone.is_none() {
+            let mut each = sinks.iter_mut().enumerate();
+            match each.find_map(|(k, s)| s.write(&item).err().map(|e| (k, e))) {
+                None => {
+                    if let Some(why) = sinks.iter_mut().find_map(|s| s.refused()) {
+                        item.drop_for(why);
+                    }
+                }
+                Some((
+                    _,
+                    e @ (Error::Shape { .. } | Error::Input { .. } | Error::Limit { .. }),
+                )) => item.lose("sink", e),
+                Some((k, e)) => {
+                    drop(sinks.remove(k));
+                    item.lose("sink", "the sink failed");
+                    written = Err(e);
+                    halt.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        ticket.land(&item);
+        if written.is_ok() {
+            look(ledger, &item);
+        }
+    }
 }
 
 impl Item {

@@ -7,6 +7,7 @@ pub mod config;
 mod flight;
 mod hint;
 mod item;
+mod ledger;
 mod line;
 pub mod media;
 pub mod rate;
@@ -16,7 +17,9 @@ pub mod stages;
 mod stats;
 mod warning;
 
+pub use flight::Flight;
 pub use item::{Gone, Item, Parts};
-pub use line::{Pipeline, Sink, Source, Stage};
+pub use ledger::Ledger;
+pub use line::{Full, Live, Pipeline, Sink, Source, Stage};
 pub use stats::Report;
 pub use warning::Warning;

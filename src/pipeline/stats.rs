@@ -1,6 +1,6 @@
 //! Frame accounting: nothing is lost silently.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::item::{Gone, Item};
@@ -11,7 +11,7 @@ const LATENCIES: usize = 4096;
 
 /// What became of every item of a line.
 ///
-/// At the end `received = delivered + dropped + lost`; while the line runs, the rest is in flight.
+/// At the end `received = delivered + dropped + lost`; while the line runs, the rest is in flight: see [`Ledger`](super::Ledger).
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Items the source gave.
@@ -35,7 +35,9 @@ pub struct Report {
     /// Pixels, or time steps times channels, delivered.
     pub positions: u64,
     /// Time from source to sinks of the newest items, in the order they came.
-    pub latencies: Vec<Duration>,
+    pub latencies: VecDeque<Duration>,
+    /// Items on their way, counted by themselves.
+    pub(super) aboard: u64,
 }
 
 impl Report {
@@ -56,15 +58,21 @@ impl Report {
 
     /// Items that are still on their way.
     pub fn in_flight(&self) -> u64 {
-        self.received - self.delivered - self.dropped_count() - self.lost_count()
+        self.aboard
+    }
+
+    /// Items that neither ended nor are on their way: there should be none.
+    pub fn unaccounted(&self) -> i64 {
+        let found = self.delivered + self.dropped_count() + self.lost_count() + self.aboard;
+        self.received as i64 - found as i64
     }
 
     /// The latency that a share `p` of the newest items stays under; zero if there are none.
     pub fn latency(&self, p: f64) -> Duration {
-        let mut sorted = self.latencies.clone();
+        let mut sorted: Vec<_> = self.latencies.iter().collect();
         sorted.sort();
         let at = (p * sorted.len() as f64) as usize;
-        sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+        sorted.get(at.min(sorted.len().saturating_sub(1))).copied().copied().unwrap_or_default()
     }
 
     /// Counts an item at the end of its way.
@@ -78,9 +86,9 @@ impl Report {
                 let extent = item.packet.as_ref().map(|p| p.header.extent);
                 self.positions += extent.map_or(0, |[a, b]| a as u64 * b as u64);
                 if self.latencies.len() == LATENCIES {
-                    self.latencies.remove(0);
+                    self.latencies.pop_front();
                 }
-                self.latencies.push(since.elapsed());
+                self.latencies.push_back(since.elapsed());
             }
             Some(Gone::Dropped(why)) => *self.dropped.entry(why).or_default() += 1,
             Some(Gone::Lost(why, what)) => {

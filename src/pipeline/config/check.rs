@@ -1,8 +1,9 @@
 //! What a config's types cannot say: ranges, and parts that do not fit together.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::{CodecConfig, Config, RawConfig, SinkConfig, SourceConfig, StageConfig};
+use super::{CodecConfig, Config, RawConfig, SinkConfig, SourceConfig, StageConfig, StreamConfig};
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::media::RawPixels;
@@ -13,8 +14,39 @@ use crate::runtime::{find_bundle, find_head_with};
 /// Longest sound made in code: four months.
 const SECONDS_LIMIT: f64 = 1e7;
 
-/// Checks a config, and that its bundle and head exist and fit.
+/// Letters of a stream's name.
+const NAME: usize = 64;
+
+/// Checks a config, and that its bundles and heads exist and fit.
 pub(super) fn check(config: &Config) -> Result<()> {
+    let streams = &config.streams;
+    for (i, stream) in streams.iter().enumerate() {
+        check_name(&stream.name)?;
+        if streams[..i].iter().any(|s| s.name == stream.name) {
+            let reason = format!("{:?} is the name of two streams", stream.name);
+            return Err(Error::config("stream.name", reason));
+        }
+        check_stream(stream).map_err(|e| match e {
+            Error::Config { at, reason } if streams.len() > 1 => {
+                Error::config(format!("stream {}: {at}", stream.name), reason)
+            }
+            other => other,
+        })?;
+    }
+    check_sinks(streams)
+}
+
+/// A name that is one in a folder, a metric and a topic.
+fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > NAME || name.starts_with('.') || !name.chars().all(plain) {
+        let reason = format!("{name:?}: needed are 1 to {NAME} of a-z, A-Z, 0-9, . _ -");
+        return Err(Error::config("stream.name", reason));
+    }
+    Ok(())
+}
+
+fn check_stream(config: &StreamConfig) -> Result<()> {
     check_codec(&config.codec)?;
     check_source(&config.source)?;
     for stage in &config.stage {
@@ -27,7 +59,6 @@ pub(super) fn check(config: &Config) -> Result<()> {
             }
         }
     }
-    check_sinks(config)?;
     let bundle = find_bundle(&config.codec.bundle)?;
     if let Some((kind, channels)) = makes(&config.source) {
         check_fit(&bundle, kind, channels).map_err(|e| Error::config("codec.bundle", e))?;
@@ -77,7 +108,7 @@ fn check_source(source: &SourceConfig) -> Result<()> {
                 let reason = format!("{fps}; {} to {} is allowed", FPS.start(), FPS.end());
                 return Err(Error::config("source.fps", reason));
             }
-            if *frames == 0 {
+            if *frames == Some(0) {
                 return Err(Error::config("source.frames", "0; at least 1 is needed"));
             }
             check_picture("source", *width, *height)
@@ -98,13 +129,45 @@ fn check_source(source: &SourceConfig) -> Result<()> {
             let reason = format!("{rate} Hz; 1 to {RATE_LIMIT} is allowed");
             Err(Error::config("source.resample", reason))
         }
-        SourceConfig::Stdin { raw: Some(RawConfig::Video { width, height, .. }) } => {
+        SourceConfig::Stdin { raw } => check_raw(raw.as_ref()),
+        SourceConfig::Watch { resample: Some(rate), .. } if !(1..=RATE_LIMIT).contains(rate) => {
+            let reason = format!("{rate} Hz; 1 to {RATE_LIMIT} is allowed");
+            Err(Error::config("source.resample", reason))
+        }
+        SourceConfig::Socket { listen, connect, path, raw } => {
+            let given = [listen.is_some(), connect.is_some(), path.is_some()];
+            if given.iter().filter(|&&g| g).count() != 1 {
+                let reason = "a socket needs one of listen, connect and path";
+                return Err(Error::config("source", reason));
+            }
+            if let Some(at) = listen {
+                check_loopback(at)?;
+            }
+            check_raw(raw.as_ref())
+        }
+        SourceConfig::Files { .. } | SourceConfig::Watch { .. } => Ok(()),
+    }
+}
+
+/// Whoever can send pictures can fill the disk: only programs of this machine.
+fn check_loopback(at: &str) -> Result<()> {
+    let reason = match at.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => return Ok(()),
+        Ok(_) => "is open to others than this machine; use 127.0.0.1 and a tunnel",
+        Err(_) => "is no address and port, as in 127.0.0.1:5004",
+    };
+    Err(Error::config("source.listen", format!("{at} {reason}")))
+}
+
+fn check_raw(raw: Option<&RawConfig>) -> Result<()> {
+    match raw {
+        Some(RawConfig::Video { width, height, .. }) => {
             check_picture("source.raw", *width, *height)
         }
-        SourceConfig::Stdin { raw: Some(RawConfig::Audio { rate, channels, .. }) } => {
-            check_sound_shape("raw", *rate, *channels).map_err(config)
+        Some(RawConfig::Audio { rate, channels, .. }) => {
+            check_sound_shape("raw", *rate, *channels).map_err(|e| Error::config("source", e))
         }
-        SourceConfig::Files { .. } | SourceConfig::Stdin { raw: None } => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -118,41 +181,49 @@ fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
     match source {
         SourceConfig::Scene { .. } => Some((Kind::Image, 3)),
         SourceConfig::Tone { channels, .. } => Some((Kind::Audio, *channels)),
-        SourceConfig::Stdin { raw: Some(RawConfig::Video { pixels, .. }) } => {
-            Some((Kind::Image, if *pixels == RawPixels::Gray8 { 1 } else { 3 }))
-        }
-        SourceConfig::Stdin { raw: Some(RawConfig::Audio { channels, .. }) } => {
-            Some((Kind::Audio, *channels))
-        }
-        SourceConfig::Files { .. } | SourceConfig::Stdin { raw: None } => None,
+        SourceConfig::Stdin { raw } | SourceConfig::Socket { raw, .. } => match raw.as_ref()? {
+            RawConfig::Video { pixels, .. } => {
+                Some((Kind::Image, if *pixels == RawPixels::Gray8 { 1 } else { 3 }))
+            }
+            RawConfig::Audio { channels, .. } => Some((Kind::Audio, *channels)),
+        },
+        SourceConfig::Files { .. } | SourceConfig::Watch { .. } => None,
     }
 }
 
-/// No sink writes where another writes, or where the source reads.
-fn check_sinks(config: &Config) -> Result<()> {
-    if config.sink.is_empty() {
-        return Err(Error::config("sink", "a line needs one at least"));
-    }
+/// No sink writes where another writes, or where a source reads.
+fn check_sinks(streams: &[StreamConfig]) -> Result<()> {
     let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let mut taken: Vec<PathBuf> = match &config.source {
-        SourceConfig::Files { paths, .. } => {
-            paths.iter().filter(|p| p.is_file()).map(|p| whole(p)).collect()
+    let mut taken: Vec<PathBuf> = Vec::new();
+    for stream in streams {
+        match &stream.source {
+            SourceConfig::Files { paths, .. } => {
+                taken.extend(paths.iter().filter(|p| p.is_file()).map(|p| whole(p)));
+            }
+            // What is written there would be read again.
+            SourceConfig::Watch { folder, .. } => taken.push(whole(folder)),
+            _ => {}
         }
-        _ => Vec::new(),
-    };
-    for sink in &config.sink {
-        let path = match sink {
-            SinkConfig::Container { path } | SinkConfig::Json { path } => path,
-            SinkConfig::Frames { folder } => folder,
-        };
-        if taken.contains(&whole(path)) {
-            let reason = format!("{} is named twice; name another path", path.display());
-            return Err(Error::config("sink", reason));
+    }
+    for stream in streams {
+        if stream.sink.is_empty() {
+            return Err(Error::config("sink", "a line needs one at least"));
         }
-        taken.push(whole(path));
-        if matches!(sink, SinkConfig::Json { .. }) && config.infer.is_none() {
-            let reason = "json needs a head: add [infer] with head = \"...\"";
-            return Err(Error::config("sink", reason));
+        for sink in &stream.sink {
+            let path = match sink {
+                SinkConfig::Container { path } | SinkConfig::Json { path } => path,
+                SinkConfig::Frames { folder } => folder,
+            };
+            let place = whole(path);
+            if taken.iter().any(|t| *t == place || t.is_dir() && place.parent() == Some(t)) {
+                let reason = format!("{} is named twice; name another path", path.display());
+                return Err(Error::config("sink", reason));
+            }
+            taken.push(place);
+            if matches!(sink, SinkConfig::Json { .. }) && stream.infer.is_none() {
+                let reason = "json needs a head: add [infer] with head = \"...\"";
+                return Err(Error::config("sink", reason));
+            }
         }
     }
     Ok(())

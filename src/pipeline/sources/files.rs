@@ -15,7 +15,7 @@ const AHEAD: usize = 4096;
 /// Reads files in order. Pictures and video frames form stream 0; every sound is a stream of its
 /// own. A file that cannot be read is a lost item, and the next one follows.
 pub struct Files {
-    paths: std::vec::IntoIter<PathBuf>,
+    paths: VecDeque<PathBuf>,
     how: Reading,
     feed: Option<Feed>,
     makes: Parts,
@@ -29,7 +29,7 @@ impl Files {
     /// Reads media files, or standard input where a path is `-`.
     pub fn new(paths: Vec<PathBuf>, how: Reading) -> Self {
         Self {
-            paths: paths.into_iter(),
+            paths: paths.into(),
             how,
             feed: None,
             makes: Parts::FRAME,
@@ -42,6 +42,11 @@ impl Files {
     /// Reads `.tamis` files.
     pub fn packets(paths: Vec<PathBuf>) -> Self {
         Self { makes: Parts::PACKET, ..Self::new(paths, Reading::default()) }
+    }
+
+    /// Reads one more file, behind the others.
+    pub fn push(&mut self, path: PathBuf) {
+        self.paths.push_back(path);
     }
 
     /// Gives pictures as they come: see [`Reading::live`].
@@ -94,7 +99,7 @@ impl Files {
     fn read(&mut self) -> Result<Option<Item>> {
         loop {
             let Some(feed) = &mut self.feed else {
-                let Some(path) = self.paths.next() else { return Ok(None) };
+                let Some(path) = self.paths.pop_front() else { return Ok(None) };
                 match Feed::open(&path, &self.how) {
                     Ok(feed) if feed.is_packets() != (self.makes == Parts::PACKET) => {
                         let why = match feed.is_packets() {

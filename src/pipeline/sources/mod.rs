@@ -1,17 +1,27 @@
 //! Where items come from: files and folders, standard input, scenes made in code.
 
+mod clock;
 mod feed;
 mod files;
 mod find;
 mod made;
 mod mcap;
+mod numbered;
 mod paced;
 mod packets;
+mod socket;
 pub mod synthetic;
+mod watch;
 
 pub use feed::{Feed, Raw, Reading};
 pub use files::Files;
 pub use find::{Found, find_files};
 pub use made::{SceneSource, ToneSource};
 pub use mcap::{holds_packets, recording};
+pub use numbered::Numbered;
 pub use paced::Paced;
+pub use socket::{Peer, Socket};
+pub use watch::Watch;
+
+/// How long those that wait sleep before they look whether they are stopped.
+const NAP: std::time::Duration = std::time::Duration::from_millis(50);

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::NAP;
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Source;
 
-/// Longest sleep before the stop flag is looked at again.
-const NAP: Duration = Duration::from_millis(50);
 /// A clock that goes back further than this began anew: another recording, or a reboot.
 const BACK: Duration = Duration::from_secs(1);
 

@@ -242,6 +242,8 @@ fn weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
 pub struct Encode {
     encoder: Encoder,
     stream: u32,
+    /// Place of the item that goes on with the sound.
+    next: u64,
 }
 
 impl Encode {
@@ -250,7 +252,7 @@ impl Encode {
     /// # Errors
     /// As [`Encoder::new`].
     pub fn new(bundle: Arc<Bundle>, channels: usize, quality: Quality) -> Result<Self> {
-        Ok(Self { encoder: Encoder::new(bundle, channels, quality)?, stream: 0 })
+        Ok(Self { encoder: Encoder::new(bundle, channels, quality)?, stream: 0, next: 0 })
     }
 
     /// Encodes each picture on up to this many threads.
@@ -276,11 +278,12 @@ impl Stage for Encode {
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
             let Some(frame) = &item.frame else { continue };
-            if item.stamp.stream != self.stream {
-                // A sound whose end was lost on the way must not run on into the next.
+            if item.stamp.stream != self.stream || item.stamp.index != self.next {
+                // A sound whose end, or a part, was lost on the way must not run on into what follows.
                 self.stream = item.stamp.stream;
                 self.encoder.reset();
             }
+            self.next = item.stamp.index + 1;
             let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
             let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
             match fits.and_then(|()| self.encoder.push(frame, item.end)) {

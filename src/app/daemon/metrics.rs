@@ -1,0 +1,107 @@
+//! Counters in Prometheus' text format.
+//!
+//! Names: prometheus.io/docs/practices/naming.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::seat::{Seat, State};
+use super::status::Board;
+use crate::pipeline::Report;
+use crate::runtime::Simd;
+
+/// All counters of the process.
+pub fn text(board: &Board) -> String {
+    let mut out = Metrics::default();
+    let version = env!("CARGO_PKG_VERSION");
+    let info = [("version", version), ("device", &format!("cpu ({})", Simd::best().name()))];
+    out.family("tamis_build_info", "gauge", "What runs.");
+    out.row(&info, 1.0);
+    out.family("tamis_uptime_seconds", "gauge", "Since the process began.");
+    out.row(&[], board.uptime().as_secs_f64());
+    out.family("tamis_reloads_total", "counter", "Configs read again, by what became of them.");
+    for (result, count) in ["taken", "refused"].into_iter().zip(board.reloads()) {
+        out.row(&[("result", result)], count as f64);
+    }
+    // All numbers of a line are of one moment.
+    let seats: Vec<_> = board.seats().into_iter().map(|s| (s.ledger.report(), s)).collect();
+    type Number = fn(&Report) -> f64;
+    let counts: [(&str, &str, &str, Number); 4] = [
+        ("tamis_frames_received_total", "counter", "Frames that the source gave.", |r| r.received as f64),
+        ("tamis_frames_delivered_total", "counter", "Frames that every sink took.", |r| r.delivered as f64),
+        ("tamis_frames_in_flight", "gauge", "Frames on their way.", |r| r.in_flight() as f64),
+        ("tamis_encoded_bytes_total", "counter", "Bytes of packets delivered.", |r| r.packet_bytes as f64),
+    ];
+    for (name, kind, help, number) in counts {
+        out.family(name, kind, help);
+        for (report, seat) in &seats {
+            out.row(&[("stream", &seat.name)], number(report));
+        }
+    }
+    let reasons: [(&str, &str, fn(&Report) -> &BTreeMap<&'static str, u64>); 2] = [
+        ("tamis_frames_dropped_total", "Frames given up by a rule, by reason.", |r| &r.dropped),
+        ("tamis_frames_lost_total", "Frames that could not be handled, by reason.", |r| &r.lost),
+    ];
+    for (name, help, of) in reasons {
+        out.family(name, "counter", help);
+        for (report, seat) in &seats {
+            for (reason, count) in of(report) {
+                out.row(&[("stream", &seat.name), ("reason", reason)], *count as f64);
+            }
+        }
+    }
+    out.family("tamis_end_to_end_latency_seconds", "summary", "From source to sinks, newest frames.");
+    for (report, seat) in &seats {
+        for (quantile, p) in [("0.5", 0.5), ("0.99", 0.99)] {
+            let labels = [("stream", seat.name.as_str()), ("quantile", quantile)];
+            out.row(&labels, report.latency(p).as_secs_f64());
+        }
+    }
+    let states: [(&str, &str, &str, fn(&Seat, &Board) -> Option<f64>); 4] = [
+        ("tamis_source_state", "gauge", "1 if frames come, 0 if not.", |s, b| {
+            Some(f64::from(u8::from(b.silent(s).is_none() && s.seen().state == State::Running)))
+        }),
+        ("tamis_line_restarts_total", "counter", "Times a line failed and began again.", |s, _| {
+            Some(s.seen().restarts as f64)
+        }),
+        ("tamis_frames_per_second", "gauge", "Over the last ten seconds.", |s, _| {
+            Some(s.seen().rates().0)
+        }),
+        ("tamis_last_frame_timestamp_seconds", "gauge", "When the last frame was delivered.", |s, _| {
+            let age = s.seen().last?.elapsed();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+            Some(now.saturating_sub(age).as_secs_f64())
+        }),
+    ];
+    for (name, kind, help, number) in states {
+        out.family(name, kind, help);
+        for (_, seat) in &seats {
+            if let Some(number) = number(seat, board) {
+                out.row(&[("stream", &seat.name)], number);
+            }
+        }
+    }
+    out.text
+}
+
+#[derive(Default)]
+struct Metrics {
+    text: String,
+    name: &'static str,
+}
+
+impl Metrics {
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.name = name;
+        // A string takes all that is written.
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    /// Labels are names of streams, which are checked, and words of ours.
+    fn row(&mut self, labels: &[(&str, &str)], value: f64) {
+        let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.text, "{}{labels} {value}", self.name);
+    }
+}

@@ -1,0 +1,302 @@
+//! `tamis run`: the lines of a config, each on its own; what fails begins again, what was changed begins anew.
+
+mod attend;
+mod metrics;
+mod notify;
+mod preview;
+mod quiet;
+mod report;
+mod seat;
+mod status;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use self::attend::attend;
+use self::notify::Notify;
+use self::preview::Previews;
+use self::seat::Seat;
+use self::status::Board;
+use super::args::Run;
+use super::http::Server;
+use super::{Outcome, log, say, stop_flag};
+use crate::codec::read_file;
+use crate::error::{Error, Result};
+use crate::pipeline::config::{Config, HttpConfig, LimitsConfig, Restart, StreamConfig};
+use crate::pipeline::{Flight, Report};
+
+/// How often the process looks after its lines.
+const TICK: Duration = Duration::from_millis(50);
+/// How often it looks whether the config was changed.
+const RELOOK: Duration = Duration::from_millis(500);
+/// Longest token, in bytes.
+const TOKEN: u64 = 4096;
+
+/// Runs a config to its end, or until a signal asks to stop.
+pub fn run(typed: &Run) -> anyhow::Result<Outcome> {
+    log::set_format(typed.log_format);
+    let config = Config::open(&typed.config)?;
+    for stream in &config.streams {
+        if let Some(infer) = &stream.infer {
+            infer.options()?.1.into_iter().for_each(say);
+        }
+    }
+    let mut daemon = Daemon::begin(&typed.config, config)?;
+    let ended = daemon.turn();
+    report::print(typed, ended)
+}
+
+/// The lines of one process.
+struct Daemon {
+    path: PathBuf,
+    config: Config,
+    lines: BTreeMap<String, Line>,
+    board: Arc<Board>,
+    flight: Arc<Flight>,
+    server: Option<Server>,
+    previews: Option<Previews>,
+    notify: Notify,
+}
+
+/// A line that runs.
+struct Line {
+    config: StreamConfig,
+    seat: Arc<Seat>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Report>>,
+}
+
+/// How a line ended.
+struct Ended {
+    name: String,
+    config: StreamConfig,
+    result: Result<Report>,
+}
+
+impl Daemon {
+    fn begin(path: &Path, config: Config) -> Result<Self> {
+        let mut daemon = Self {
+            path: path.into(),
+            board: Arc::new(Board::new(config.limits.silence.0)),
+            config,
+            lines: BTreeMap::new(),
+            flight: Arc::default(),
+            server: None,
+            previews: None,
+            notify: Notify::from_environment(),
+        };
+        daemon.serve(daemon.config.http.clone())?;
+        for stream in daemon.config.streams.clone() {
+            daemon.start(stream, daemon.config.limits)?;
+        }
+        Ok(daemon)
+    }
+
+    /// Serves the pages, or no longer.
+    fn serve(&mut self, http: Option<HttpConfig>) -> Result<()> {
+        // The old door is closed first: the new one may be at its place.
+        (self.server, self.previews) = (None, None);
+        if let Some(http) = http {
+            let server = Server::start(http.listen, token(&http)?, self.board.clone())?;
+            say(format_args!("pages at http://{}", server.address()));
+            (self.server, self.previews) = (Some(server), Some(Previews::start(&self.board)?));
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, config: StreamConfig, limits: LimitsConfig) -> Result<()> {
+        let seat = self.board.seat(&config, &self.flight);
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (config, seat, stop) = (config.clone(), seat.clone(), stop.clone());
+            let run = move || attend(&config, &seat, &stop, limits);
+            let thread = std::thread::Builder::new().name("line".into());
+            thread.spawn(run).map_err(|e| Error::io("thread of a line", e))?
+        };
+        self.lines.insert(config.name.clone(), Line { config, seat, stop, thread });
+        Ok(())
+    }
+
+    /// Looks after the lines until all have ended.
+    fn turn(&mut self) -> Vec<Ended> {
+        let stop = stop_flag();
+        let hangup = hangup_flag();
+        let mut ended = Vec::new();
+        let mut file = Changes::new(&self.path);
+        self.notify.ready();
+        loop {
+            for name in self.over() {
+                ended.extend(self.reap(&name));
+            }
+            if self.lines.is_empty() {
+                break;
+            }
+            if stop.load(Ordering::Relaxed) {
+                self.notify.stopping();
+                self.lines.values().for_each(|l| l.stop.store(true, Ordering::Relaxed));
+                let names: Vec<String> = self.lines.keys().cloned().collect();
+                ended.extend(names.iter().filter_map(|name| self.reap(name)));
+                break;
+            }
+            if hangup.swap(false, Ordering::Relaxed) || file.settled() {
+                self.notify.reloading();
+                ended.extend(self.reload());
+                self.notify.ready();
+            }
+            let hangs = self.lines.values().find(|l| !l.seat.turns(self.config.limits.hang.0));
+            match hangs {
+                None => self.notify.watchdog(),
+                Some(line) => {
+                    line.seat.fail_once("its sink hangs: the watchdog is not fed");
+                }
+            }
+            self.notify.status(&self.board);
+            std::thread::sleep(TICK);
+        }
+        (self.server, self.previews) = (None, None);
+        ended
+    }
+
+    fn over(&self) -> Vec<String> {
+        let over = self.lines.iter().filter(|(_, l)| l.thread.is_finished());
+        over.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The end of a line that has ended or was told to.
+    fn reap(&mut self, name: &str) -> Option<Ended> {
+        let line = self.lines.remove(name)?;
+        let result = line.thread.join().unwrap_or_else(|_| {
+            let reason = "who looks after the line panicked".into();
+            Err(Error::Device { device: "cpu".into(), reason })
+        });
+        line.seat.end(result.as_ref().err().map(ToString::to_string));
+        Some(Ended { name: name.into(), config: line.config, result })
+    }
+
+    /// Reads the config again: what was not changed is not touched, and a config that is wrong changes nothing. How
+    /// lines ended that are no more.
+    fn reload(&mut self) -> Vec<Ended> {
+        let begin = Instant::now();
+        let new = match Config::open(&self.path) {
+            Ok(new) => new,
+            Err(e) => {
+                log::error(None, format_args!("reload: {e}; the old config goes on"));
+                self.board.reloaded(false);
+                return Vec::new();
+            }
+        };
+        if new == self.config {
+            say("reload: nothing was changed");
+            self.board.reloaded(true);
+            return Vec::new();
+        }
+        let same = |name: &str, config: &StreamConfig| {
+            new.limits == self.config.limits
+                && new.streams.iter().any(|s| s.name == name && s == config)
+        };
+        let gone: Vec<String> = self
+            .lines
+            .iter()
+            .filter(|(name, line)| !same(name, &line.config))
+            .map(|(name, _)| name.clone())
+            .collect();
+        gone.iter().for_each(|name| self.lines[name].stop.store(true, Ordering::Relaxed));
+        let mut ended: Vec<Ended> = gone.iter().filter_map(|name| self.reap(name)).collect();
+        let limits = new.limits;
+        let before: Vec<StreamConfig> = std::mem::take(&mut self.config.streams);
+        let (mut begun, kept) = (0, self.lines.len());
+        for stream in &new.streams {
+            // A line that has ended by itself is not begun again for nothing.
+            let over = before.contains(stream) && !gone.contains(&stream.name);
+            if self.lines.contains_key(&stream.name) || over {
+                continue;
+            }
+            match self.start(stream.clone(), limits) {
+                Ok(()) => begun += 1,
+                Err(e) => log::error(Some(&stream.name), e),
+            }
+        }
+        let http = self.config.http != new.http;
+        self.config = new;
+        self.board.set_silence(self.config.limits.silence.0);
+        self.board.keep(|name| self.config.streams.iter().any(|s| s.name == name));
+        if http && let Err(e) = self.serve(self.config.http.clone()) {
+            log::error(None, e);
+        }
+        self.board.reloaded(true);
+        say(format_args!(
+            "reload: {kept} lines untouched, {} ended, {begun} begun, in {} ms",
+            ended.len(),
+            begin.elapsed().as_millis()
+        ));
+        // A line that was told to end is no loss.
+        ended.retain(|e| e.config.restart() == Restart::Never);
+        ended
+    }
+}
+
+/// The token that pages ask for.
+fn token(http: &HttpConfig) -> Result<Option<String>> {
+    let Some(path) = &http.token_file else { return Ok(None) };
+    let bytes = read_file(path, TOKEN)?;
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    match text.trim() {
+        "" => {
+            let reason = format!("{} holds no token; write one line into it", path.display());
+            Err(Error::config("http.token_file", reason))
+        }
+        token => Ok(Some(token.into())),
+    }
+}
+
+/// A flag that SIGHUP sets.
+fn hangup_flag() -> Arc<AtomicBool> {
+    use std::io::IsTerminal;
+    let flag = Arc::new(AtomicBool::new(false));
+    // Whose terminal goes away goes with it.
+    if !std::io::stdin().is_terminal()
+        && let Err(e) = signal_hook::flag::register(signal_hook::consts::SIGHUP, flag.clone())
+    {
+        say(format_args!("SIGHUP will not reload: {e}"));
+    }
+    flag
+}
+
+/// Whether a file was changed, and is whole again.
+struct Changes {
+    path: PathBuf,
+    looked: Instant,
+    known: Option<Vec<u8>>,
+    /// What it holds now, if that is something else.
+    new: Option<Vec<u8>>,
+}
+
+impl Changes {
+    fn new(path: &Path) -> Self {
+        let known = std::fs::read(path).ok();
+        Self { path: path.into(), looked: Instant::now(), known, new: None }
+    }
+
+    /// Whether it holds something else than before, and twice the same.
+    fn settled(&mut self) -> bool {
+        if self.looked.elapsed() < RELOOK {
+            return false;
+        }
+        self.looked = Instant::now();
+        let Ok(now) = std::fs::read(&self.path) else { return false };
+        if self.known.as_ref() == Some(&now) {
+            self.new = None;
+            return false;
+        }
+        let settled = self.new.as_ref() == Some(&now);
+        match settled {
+            true => (self.known, self.new) = (Some(now), None),
+            false => self.new = Some(now),
+        }
+        settled
+    }
+}

@@ -1,0 +1,174 @@
+//! All lines of the process, as its pages show them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::metrics;
+use super::seat::{Seat, State};
+use crate::app::http::Pages;
+use crate::pipeline::Flight;
+use crate::pipeline::config::StreamConfig;
+use crate::runtime::Simd;
+
+/// The places of all lines.
+pub struct Board {
+    begun: Instant,
+    seats: Mutex<Vec<Arc<Seat>>>,
+    /// A stream without a frame for so many milliseconds is not ready.
+    silence_ms: AtomicU64,
+    /// Reloads taken, and refused.
+    reloads: [AtomicU64; 2],
+}
+
+impl Board {
+    pub fn new(silence: Duration) -> Self {
+        let board = Self {
+            begun: Instant::now(),
+            seats: Mutex::default(),
+            silence_ms: AtomicU64::new(0),
+            reloads: Default::default(),
+        };
+        board.set_silence(silence);
+        board
+    }
+
+    pub fn set_silence(&self, silence: Duration) {
+        let ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        self.silence_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// The place of a line: the one it had, or a new one.
+    pub fn seat(&self, config: &StreamConfig, flight: &Arc<Flight>) -> Arc<Seat> {
+        let mut seats = self.lock();
+        let known = seats.iter().find(|s| s.name == config.name).cloned();
+        let seat = known.unwrap_or_else(|| {
+            let seat = Arc::new(Seat::new(&config.name, flight));
+            seats.push(seat.clone());
+            seat
+        });
+        seat.take(config);
+        seat
+    }
+
+    /// Forgets the places of others.
+    pub fn keep(&self, known: impl Fn(&str) -> bool) {
+        self.lock().retain(|s| known(&s.name));
+    }
+
+    pub fn seats(&self) -> Vec<Arc<Seat>> {
+        self.lock().clone()
+    }
+
+    /// Counts a reload that was taken or refused.
+    pub fn reloaded(&self, taken: bool) {
+        self.reloads[usize::from(!taken)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn reloads(&self) -> [u64; 2] {
+        [0, 1].map(|i| self.reloads[i].load(Ordering::Relaxed))
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// What the lines do, in one line.
+    pub fn words(&self) -> String {
+        let seats = self.seats();
+        let fps: f64 = seats.iter().map(|s| s.seen().rates().0).sum();
+        let silent = seats.iter().filter(|s| self.silent(s).is_some()).count();
+        match silent {
+            0 => format!("{} streams, {fps:.1} frames a second", seats.len()),
+            _ => format!("{} streams, {silent} silent, {fps:.1} frames a second", seats.len()),
+        }
+    }
+
+    /// Why a line is not ready, if it is not.
+    pub fn silent(&self, seat: &Seat) -> Option<String> {
+        let silence = Duration::from_millis(self.silence_ms.load(Ordering::Relaxed));
+        let seen = seat.seen();
+        match &seen.state {
+            State::Stopped(Some(why)) | State::Restarting(why) => Some(why.clone()),
+            State::Stopped(None) => None,
+            State::Running => {
+                let since = seen.last.or(seen.since)?.elapsed();
+                (since > silence).then(|| format!("no frame for {:.0} s", since.as_secs_f64()))
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stream(&self, seat: &Seat) -> Value {
+        let silent = self.silent(seat);
+        let report = seat.ledger.report();
+        let seen = seat.seen();
+        let state = match (&seen.state, &silent) {
+            (State::Stopped(_), _) => "stopped",
+            (State::Restarting(_), _) => "restarting",
+            (State::Running, Some(_)) => "waiting",
+            (State::Running, None) => "running",
+        };
+        let (fps, bits_per_s) = seen.rates();
+        let ms = |p| report.latency(p).as_secs_f64() * 1e3;
+        let groups: Vec<Value> =
+            seen.groups.iter().map(|(n, b)| json!({ "channels": n, "bits": b })).collect();
+        let top: Vec<Value> =
+            seen.top.iter().map(|(l, s)| json!({ "label": l, "score": s })).collect();
+        let tokens =
+            seen.tokens.as_ref().map(|(grid, kept)| json!({ "grid": grid, "kept": kept }));
+        json!({
+            "name": seat.name, "kind": seen.kind, "state": state, "reason": silent,
+            "extent": seen.extent, "received": report.received, "delivered": report.delivered,
+            "dropped": report.dropped, "lost": report.lost, "in_flight": report.in_flight(),
+            "unaccounted": report.unaccounted(), "restarts": seen.restarts, "fps": fps,
+            "bits_per_s": bits_per_s, "latency_ms": { "p50": ms(0.5), "p99": ms(0.99) },
+            "last_frame_age_s": seen.last.map(|l| l.elapsed().as_secs_f64()),
+            "quality": (seen.quality > 0).then_some(seen.quality), "groups": groups,
+            "rung": null, "head": seen.head, "top": top, "tokens": tokens,
+            "preview": seen.kind == Some("picture"),
+        })
+    }
+}
+
+impl Pages for Board {
+    fn health(&self) -> (bool, String) {
+        (true, format!("well for {:.0} s", self.uptime().as_secs_f64()))
+    }
+
+    fn ready(&self) -> (bool, String) {
+        let seats = self.seats();
+        let silent: Vec<String> = seats
+            .iter()
+            .filter_map(|s| Some(format!("{}: {}", s.name, self.silent(s)?)))
+            .collect();
+        match silent.is_empty() {
+            true => (true, format!("{} streams deliver", seats.len())),
+            false => (false, silent.join("\n")),
+        }
+    }
+
+    fn status(&self) -> Value {
+        let streams: Vec<Value> = self.seats().iter().map(|s| self.stream(s)).collect();
+        let [taken, refused] = self.reloads();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"), "uptime_s": self.uptime().as_secs_f64(),
+            "device": format!("cpu ({})", Simd::best().name()), "ready": self.ready().0,
+            "reloads": { "taken": taken, "refused": refused },
+            "store": null, "uplink": null, "streams": streams,
+        })
+    }
+
+    fn metrics(&self) -> String {
+        metrics::text(self)
+    }
+
+    fn preview(&self, stream: &str) -> Option<Vec<u8>> {
+        self.seats().iter().find(|s| s.name == stream)?.look()
+    }
+}

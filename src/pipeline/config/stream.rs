@@ -1,0 +1,300 @@
+//! What a config says of one line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::units::Time;
+use crate::bitstream::Coder;
+use crate::error::Result;
+use crate::pipeline::line::Full;
+use crate::pipeline::media::RawPixels;
+use crate::pipeline::rate::Bucket;
+use crate::pipeline::stages::{KEYS, Target};
+use crate::runtime::{HeadOptions, options_within};
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamConfig {
+    /// Its name in accounts, metrics and the store.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// Where items come from.
+    pub source: SourceConfig,
+    /// What is done to frames before they are coded, in this order.
+    #[serde(default)]
+    pub stage: Vec<StageConfig>,
+    /// How frames are coded.
+    pub codec: CodecConfig,
+    /// A model that reads the latents.
+    pub infer: Option<InferConfig>,
+    /// Where items go.
+    #[serde(default)]
+    pub sink: Vec<SinkConfig>,
+    /// Items that a stage is given at once, at most.
+    #[serde(default = "default_batch")]
+    pub batch: usize,
+    /// What the queue behind the source does when it is full; by the source if nothing is said.
+    pub queue: Option<Full>,
+    /// What happens when the line ends; by the source if nothing is said.
+    pub restart: Option<Restart>,
+}
+
+/// What happens when a line ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restart {
+    /// It has ended.
+    Never,
+    /// If it failed it begins again, after a while that grows.
+    OnFailure,
+}
+
+/// Where items come from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum SourceConfig {
+    /// Files, and folders as streams in name order.
+    Files {
+        /// Files and folders.
+        paths: Vec<PathBuf>,
+        /// Sample rate that sounds are brought to.
+        resample: Option<u32>,
+    },
+    /// A folder that files come into: each is read when it has not grown for a while.
+    Watch {
+        /// The folder.
+        folder: PathBuf,
+        /// How long a file must be as it is.
+        #[serde(default = "default_settle")]
+        settle: Time,
+        /// Whether files that are there at the start are read too.
+        #[serde(default = "yes")]
+        existing: bool,
+        /// Sample rate that sounds are brought to.
+        resample: Option<u32>,
+    },
+    /// Bytes that another program sends, in any format that standard input takes.
+    Socket {
+        /// Address to listen at, `127.0.0.1:5004`; one sender at a time.
+        listen: Option<String>,
+        /// Address to connect to, again and again.
+        connect: Option<String>,
+        /// UNIX socket to listen at.
+        path: Option<PathBuf>,
+        /// What bare bytes are: `video` or `audio`.
+        raw: Option<RawConfig>,
+    },
+    /// Standard input: any file format, y4m, WAV of unknown length, or bare bytes.
+    Stdin {
+        /// What bare bytes are: `video` or `audio`.
+        raw: Option<RawConfig>,
+    },
+    /// A scene made in code.
+    Scene {
+        /// Columns.
+        #[serde(default = "default_width")]
+        width: usize,
+        /// Rows.
+        #[serde(default = "default_height")]
+        height: usize,
+        /// Frames; without it there is no end.
+        frames: Option<u64>,
+        /// Frames per second of capture time.
+        #[serde(default = "default_fps")]
+        fps: f64,
+        /// Plays like a camera: no frame comes before its time.
+        #[serde(default)]
+        live: bool,
+        /// Chooses the scene.
+        #[serde(default)]
+        seed: u64,
+    },
+    /// A sound made in code.
+    Tone {
+        /// Time steps per second.
+        #[serde(default = "default_rate")]
+        rate: u32,
+        /// Channels.
+        #[serde(default = "default_channels")]
+        channels: usize,
+        /// Length.
+        seconds: f64,
+        /// Chooses the sound.
+        #[serde(default)]
+        seed: u64,
+    },
+}
+
+/// What bare bytes are.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum RawConfig {
+    /// 8-bit frames.
+    Video {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// `rgb24`, `gray8`, `nv12` or `yuyv422`.
+        #[serde(default)]
+        pixels: RawPixels,
+    },
+    /// Interleaved samples.
+    Audio {
+        /// Time steps per second.
+        rate: u32,
+        /// Channels.
+        channels: usize,
+        /// 32-bit float instead of 16-bit integers, low byte first.
+        #[serde(default)]
+        float: bool,
+    },
+}
+
+/// What is done to frames before they are coded.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum StageConfig {
+    /// Resizes pictures.
+    Resize {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// Keeps a rectangle of pictures.
+    Crop {
+        /// First column.
+        left: usize,
+        /// First row.
+        top: usize,
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// Keeps one item in `n`.
+    Every {
+        /// How many make one.
+        n: u64,
+    },
+}
+
+/// How frames are coded.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodecConfig {
+    /// Bundle: name or path.
+    pub bundle: String,
+    /// 1 to 100; 75 if neither this nor `bpp` nor `bitrate` is given.
+    pub quality: Option<u8>,
+    /// Bits for each pixel, or for each value of a sound, instead of a quality.
+    pub bpp: Option<f64>,
+    /// Kilobits a second, as the stream plays, instead of a quality.
+    pub bitrate: Option<f64>,
+    /// Channels kept: the end of one of the bundle's groups.
+    pub channels: Option<usize>,
+    /// `dense` or `fast`.
+    #[serde(default)]
+    pub coder: Coder,
+    /// Pictures of a stream from one that stands alone to the next.
+    #[serde(default = "default_keys")]
+    pub keys: u64,
+}
+
+impl CodecConfig {
+    /// The size to aim at, if there is one.
+    pub(super) fn target(&self) -> Option<Target> {
+        let rate = |kilobits: f64| Target::Rate(Bucket::new(1000.0 * kilobits));
+        self.bpp.map(Target::Density).or(self.bitrate.map(rate))
+    }
+}
+
+/// A model that reads the latents.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InferConfig {
+    /// Head: name or path.
+    pub head: String,
+    /// The time there is for a latent, by the table in the head that `tune` wrote; without it, all tokens in floats.
+    ///
+    /// Units: milliseconds.
+    pub target_ms: Option<f64>,
+}
+
+impl InferConfig {
+    /// How the head is run, and what is to be said of its table.
+    ///
+    /// # Errors
+    /// `Config` if it has no table, or no row as fast as that.
+    pub fn options(&self) -> Result<(HeadOptions, Option<String>)> {
+        match self.target_ms {
+            Some(ms) => options_within(&self.head, ms, "infer.target_ms"),
+            None => Ok((HeadOptions::default(), None)),
+        }
+    }
+}
+
+/// Where items go.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub enum SinkConfig {
+    /// A `.tamis` file; `-` is standard output.
+    Container {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Decoded pictures and sounds in a folder.
+    Frames {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Predictions as JSON lines; `-` is standard output.
+    Json {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+pub(super) fn default_name() -> String {
+    "main".into()
+}
+
+fn default_settle() -> Time {
+    Time(Duration::from_secs(1))
+}
+
+fn yes() -> bool {
+    true
+}
+
+pub(super) fn default_batch() -> usize {
+    8
+}
+
+fn default_width() -> usize {
+    640
+}
+
+fn default_height() -> usize {
+    360
+}
+
+fn default_fps() -> f64 {
+    30.0
+}
+
+fn default_rate() -> u32 {
+    44100
+}
+
+fn default_channels() -> usize {
+    2
+}
+
+fn default_keys() -> u64 {
+    KEYS
+}

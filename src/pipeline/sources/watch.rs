@@ -1,0 +1,137 @@
+//! A folder that files come into.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::files::Files;
+use super::{NAP, Reading};
+use crate::error::Result;
+use crate::pipeline::item::{Item, Parts};
+use crate::pipeline::line::Source;
+
+/// How often the folder is looked at, at least.
+const LOOK: Duration = Duration::from_millis(500);
+/// Endings of files that are still being written, whatever their age.
+const UNFINISHED: [&str; 5] = ["part", "tmp", "temp", "crdownload", "filepart"];
+
+/// What tells that a file is as it was.
+type State = (u64, Option<SystemTime>);
+
+/// Reads files as they come into a folder, in the order of their last change. A file is read when it was as it is for a
+/// while; again, if it changes after that. A folder that goes away is waited for.
+pub struct Watch {
+    folder: PathBuf,
+    settle: Duration,
+    stop: Arc<AtomicBool>,
+    files: Files,
+    /// What was read, or is passed over.
+    seen: BTreeMap<PathBuf, State>,
+    /// What waits, since when it is as it is.
+    waiting: BTreeMap<PathBuf, (State, Instant)>,
+    /// Last change of the file that is read.
+    changed: Option<SystemTime>,
+}
+
+impl Watch {
+    /// Looks into `folder`, whose files are read once they were left alone for `settle`; those that are there now only
+    /// if `existing`.
+    pub fn new(
+        folder: &Path,
+        settle: Duration,
+        existing: bool,
+        how: Reading,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let seen = if existing { BTreeMap::new() } else { list(folder).into_iter().collect() };
+        Self {
+            folder: folder.into(),
+            settle,
+            stop,
+            files: Files::new(Vec::new(), how),
+            seen,
+            waiting: BTreeMap::new(),
+            changed: None,
+        }
+    }
+
+    /// The next file to read, if one has settled.
+    fn settled(&mut self) -> Option<PathBuf> {
+        let there = list(&self.folder);
+        // Names of what is gone are not kept: the folder may be used for years.
+        self.seen.retain(|path, _| there.iter().any(|(p, _)| p == path));
+        self.waiting.retain(|path, _| there.iter().any(|(p, _)| p == path));
+        let now = Instant::now();
+        let mut ready: Option<(PathBuf, State)> = None;
+        for (path, state) in there {
+            if self.seen.get(&path) == Some(&state) {
+                continue;
+            }
+            let since = self.waiting.entry(path.clone()).or_insert((state, now));
+            if since.0 != state {
+                *since = (state, now);
+            }
+            let older = ready.as_ref().is_none_or(|r| (state.1, &path) < (r.1.1, &r.0));
+            if now.duration_since(since.1) >= self.settle && older {
+                ready = Some((path, state));
+            }
+        }
+        let (path, state) = ready?;
+        self.waiting.remove(&path);
+        self.seen.insert(path.clone(), state);
+        self.changed = state.1;
+        Some(path)
+    }
+}
+
+impl Source for Watch {
+    fn makes(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn next(&mut self) -> Result<Option<Item>> {
+        loop {
+            if let Some(mut item) = self.files.next()? {
+                // Times of files are those of the clock on the wall.
+                if let Some(changed) = self.changed.filter(|_| item.gone.is_none()) {
+                    item.stamp.captured += changed.duration_since(UNIX_EPOCH).unwrap_or_default();
+                    item.stamp.utc = UNIX_EPOCH.checked_add(item.stamp.captured);
+                }
+                return Ok(Some(item));
+            }
+            match self.settled() {
+                Some(path) => self.files.push(path),
+                None => {
+                    let begin = Instant::now();
+                    while begin.elapsed() < LOOK.min(self.settle.max(NAP)) {
+                        if self.stop.load(Ordering::Relaxed) {
+                            return Ok(None);
+                        }
+                        std::thread::sleep(NAP);
+                    }
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) -> Vec<Item> {
+        self.files.close()
+    }
+}
+
+/// Files in a folder that could be read; none if there is no folder.
+fn list(folder: &Path) -> Vec<(PathBuf, State)> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let file = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.ok()?.path();
+        let meta = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
+        let hidden = path.file_name()?.as_encoded_bytes().starts_with(b".");
+        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let unfinished = ending.is_some_and(|e| UNFINISHED.contains(&e.as_str()));
+        (!hidden && !unfinished && meta.len() > 0)
+            .then(|| (path, (meta.len(), meta.modified().ok())))
+    };
+    entries.filter_map(file).collect()
+}
