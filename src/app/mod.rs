@@ -16,6 +16,7 @@ mod eval_orders;
 mod export;
 mod files;
 mod fit;
+pub mod http;
 mod infer;
 mod info;
 mod order;
