@@ -150,6 +150,7 @@ fn every_route_answers_with_its_kind() {
         ("/?whatever", 200, "text/html; charset=utf-8", "page.js"),
         ("/page.css", 200, "text/css; charset=utf-8", "prefers-color-scheme"),
         ("/page.js", 200, "text/javascript; charset=utf-8", "EventSource"),
+        ("/icon.svg", 200, "image/svg+xml", "<svg"),
         ("/status", 200, "application/json", r#"{"version":"0","asked":0,"words":"two\nlines"}"#),
         ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8", "tamis_up 1\n"),
         ("/healthz", 200, "text/plain; charset=utf-8", "well\n"),
@@ -399,6 +400,8 @@ fn headers_have_a_size() {
 fn visitors_who_dawdle_are_sent_away() {
     let server = start(None);
     let mut slow: Vec<TcpStream> = (0..50).map(|_| connect(server.address())).collect();
+    let (mut mute, mut done) = (connect(server.address()), connect(server.address()));
+    done.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let request: Vec<u8> =
         b"GET /healthz HTTP/1.1\r\n".iter().copied().chain([b'x'; 400]).collect();
     let began = Instant::now();
@@ -415,6 +418,8 @@ fn visitors_who_dawdle_are_sent_away() {
     for stream in &mut slow {
         assert!(closes_within(stream, Duration::from_secs(2)), "a byte at a time is not enough");
     }
+    assert!(closes_within(&mut mute, Duration::from_secs(2)), "nor is none");
+    assert!(closes_within(&mut done, Duration::from_secs(2)), "nor is one request");
 }
 
 #[test]

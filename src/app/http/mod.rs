@@ -81,7 +81,7 @@ impl Server {
         self.address
     }
 
-    /// Closes all connections and ends the thread, within a second.
+    /// Closes all connections and ends the thread, within a second; so does dropping it.
     pub fn stop(self) {}
 }
 

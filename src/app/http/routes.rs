@@ -95,6 +95,7 @@ fn route(site: &Arc<Site>, path: &str, only_head: bool) -> Response<Body> {
         "/" => page("text/html; charset=utf-8", include_str!("../page/page.html")),
         "/page.css" => page("text/css; charset=utf-8", include_str!("../page/page.css")),
         "/page.js" => page("text/javascript; charset=utf-8", include_str!("../page/page.js")),
+        "/icon.svg" => page("image/svg+xml", include_str!("../page/icon.svg")),
         "/status" => of_kind(StatusCode::OK, "application/json", pages.status().to_string()),
         "/metrics" => {
             of_kind(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", pages.metrics())
