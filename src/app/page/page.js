@@ -97,7 +97,7 @@ function showWhole(status) {
   const total = (part) => sum(streams.map(part).filter(isNumber));
   const givenUp = (part) => total((s) => sum(counts(s[part]).map(([, n]) => n)));
   const [fps, bits] = [total((s) => s.fps), total((s) => s.bits_per_s)];
-  say(byId("frames"), `${fixed(fps, 1)} a second`);
+  say(byId("frames"), `${fixed(fps, 1)}/s`);
   say(byId("given-up"), `${whole(givenUp("dropped"))} dropped, ${whole(givenUp("lost"))} lost`);
   say(byId("latents"), scaled(bits, "bit/s"));
   say(byId("per-frame"), fps > 0 ? `${scaled(bits / fps, "bit")} a frame` : "");
