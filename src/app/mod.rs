@@ -18,6 +18,7 @@ mod eval_orders;
 mod export;
 mod files;
 mod fit;
+pub mod http;
 mod infer;
 mod http;
 mod info;
