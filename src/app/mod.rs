@@ -20,7 +20,6 @@ mod files;
 mod fit;
 pub mod http;
 mod infer;
-mod http;
 mod info;
 mod log;
 mod order;
@@ -190,6 +189,12 @@ fn say_once(words: impl std::fmt::Display) {
         said.pop_front();
     }
     said.push_back(words);
+}
+
+/// Prints a line on stderr. That nobody listens there is no reason to stop.
+fn print_aside(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The error of a report in which nothing at all came through but losses.

@@ -1,7 +1,6 @@
 //! What `tamis tune --target-ms` shows: the table, the plot, what fits.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -19,8 +18,6 @@ pub fn truths(names: &[String], labels: &[String]) -> Option<Vec<usize>> {
     };
     names.iter().map(truth).collect()
 }
-
-
 
 /// Prints the table, and what fits.
 ///
@@ -114,12 +111,6 @@ pub fn plot(found: &Found, target: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_have_dates() {
-        let dates = [0, 59, 11_016, 20_786].map(date);
-        assert_eq!(dates, ["1970-01-01", "1970-03-01", "2000-02-29", "2026-11-29"]);
-    }
 
     #[test]
     fn folders_are_labels_if_all_are() {

@@ -106,6 +106,11 @@ impl Head {
         let logits = self.logits(bundle, latent)?;
         let mut prediction = self.card.prediction(&logits, latent.cells(), start.elapsed())?;
         prediction.patches = self.model.left();
+        let sides = |[high, wide]: [usize; 2]| match latent.grid[..] {
+            [rows, columns] => [rows / high, columns / wide],
+            _ => [1, latent.cells() / wide],
+        };
+        prediction.grid = self.patch().map(sides);
         Ok(prediction)
     }
 

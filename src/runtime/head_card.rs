@@ -47,6 +47,8 @@ pub struct Prediction {
     /// The patches that a transformer went on with to its end, row by row, of those that became one the first;
     /// empty if none were to be left out.
     pub patches: Vec<usize>,
+    /// Rows and columns of patches, where these are known.
+    pub grid: Option<[usize; 2]>,
     /// Time taken.
     pub elapsed: Duration,
 }
@@ -238,7 +240,7 @@ impl HeadCard {
         let mut top: Vec<(String, f32)> =
             self.labels.iter().cloned().zip(powers.iter().map(|p| p / sum)).collect();
         top.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Ok(Prediction { top, tokens, patches: Vec::new(), elapsed })
+        Ok(Prediction { top, tokens, patches: Vec::new(), grid: None, elapsed })
     }
 }
 

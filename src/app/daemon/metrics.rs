@@ -28,10 +28,16 @@ pub fn text(board: &Board) -> String {
     let seats: Vec<_> = board.seats().into_iter().map(|s| (s.ledger.report(), s)).collect();
     type Number = fn(&Report) -> f64;
     let counts: [(&str, &str, &str, Number); 4] = [
-        ("tamis_frames_received_total", "counter", "Frames that the source gave.", |r| r.received as f64),
-        ("tamis_frames_delivered_total", "counter", "Frames that every sink took.", |r| r.delivered as f64),
+        ("tamis_frames_received_total", "counter", "Frames that the source gave.", |r| {
+            r.received as f64
+        }),
+        ("tamis_frames_delivered_total", "counter", "Frames that every sink took.", |r| {
+            r.delivered as f64
+        }),
         ("tamis_frames_in_flight", "gauge", "Frames on their way.", |r| r.in_flight() as f64),
-        ("tamis_encoded_bytes_total", "counter", "Bytes of packets delivered.", |r| r.packet_bytes as f64),
+        ("tamis_encoded_bytes_total", "counter", "Bytes of packets delivered.", |r| {
+            r.packet_bytes as f64
+        }),
     ];
     for (name, kind, help, number) in counts {
         out.family(name, kind, help);
@@ -39,7 +45,8 @@ pub fn text(board: &Board) -> String {
             out.row(&[("stream", &seat.name)], number(report));
         }
     }
-    let reasons: [(&str, &str, fn(&Report) -> &BTreeMap<&'static str, u64>); 2] = [
+    type Reasons = fn(&Report) -> &BTreeMap<&'static str, u64>;
+    let reasons: [(&str, &str, Reasons); 2] = [
         ("tamis_frames_dropped_total", "Frames given up by a rule, by reason.", |r| &r.dropped),
         ("tamis_frames_lost_total", "Frames that could not be handled, by reason.", |r| &r.lost),
     ];
@@ -51,14 +58,19 @@ pub fn text(board: &Board) -> String {
             }
         }
     }
-    out.family("tamis_end_to_end_latency_seconds", "summary", "From source to sinks, newest frames.");
+    out.family(
+        "tamis_end_to_end_latency_seconds",
+        "summary",
+        "From source to sinks, newest frames.",
+    );
     for (report, seat) in &seats {
         for (quantile, p) in [("0.5", 0.5), ("0.99", 0.99)] {
             let labels = [("stream", seat.name.as_str()), ("quantile", quantile)];
             out.row(&labels, report.latency(p).as_secs_f64());
         }
     }
-    let states: [(&str, &str, &str, fn(&Seat, &Board) -> Option<f64>); 4] = [
+    type OfSeat = fn(&Seat, &Board) -> Option<f64>;
+    let states: [(&str, &str, &str, OfSeat); 4] = [
         ("tamis_source_state", "gauge", "1 if frames come, 0 if not.", |s, b| {
             Some(f64::from(u8::from(b.silent(s).is_none() && s.seen().state == State::Running)))
         }),
@@ -68,11 +80,16 @@ pub fn text(board: &Board) -> String {
         ("tamis_frames_per_second", "gauge", "Over the last ten seconds.", |s, _| {
             Some(s.seen().rates().0)
         }),
-        ("tamis_last_frame_timestamp_seconds", "gauge", "When the last frame was delivered.", |s, _| {
-            let age = s.seen().last?.elapsed();
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-            Some(now.saturating_sub(age).as_secs_f64())
-        }),
+        (
+            "tamis_last_frame_timestamp_seconds",
+            "gauge",
+            "When the last frame was delivered.",
+            |s, _| {
+                let age = s.seen().last?.elapsed();
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+                Some(now.saturating_sub(age).as_secs_f64())
+            },
+        ),
     ];
     for (name, kind, help, number) in states {
         out.family(name, kind, help);
@@ -101,7 +118,8 @@ impl Metrics {
     /// Labels are names of streams, which are checked, and words of ours.
     fn row(&mut self, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let labels =
+            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let _ = writeln!(self.text, "{}{labels} {value}", self.name);
     }
 }

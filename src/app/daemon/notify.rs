@@ -26,8 +26,8 @@ impl Notify {
         let path = std::env::var("NOTIFY_SOCKET").ok();
         let socket = path.and_then(|path| Some((UnixDatagram::unbound().ok()?, path)));
         let micros = std::env::var("WATCHDOG_USEC").ok().and_then(|t| t.parse::<u64>().ok());
-        let ours = std::env::var("WATCHDOG_PID")
-            .map_or(true, |pid| pid.parse() == Ok(std::process::id()));
+        let ours =
+            std::env::var("WATCHDOG_PID").map_or(true, |pid| pid.parse() == Ok(std::process::id()));
         // Twice in that time, as the manual wants it.
         let watchdog = micros.filter(|_| ours).map(|m| Duration::from_micros(m / 2));
         Self { socket, watchdog, fed: None, said: None }

@@ -26,7 +26,8 @@ pub fn print(typed: &Run, ended: Vec<Ended>) -> anyhow::Result<Outcome> {
         };
         // A stream without an end is not unread when it is stopped.
         let endless = config.restart() == Restart::OnFailure;
-        let report = Report { unread: report.unread && !endless, ..report };
+        let mut report = report;
+        report.unread &= !endless;
         if typed.json {
             objects.insert(name.clone(), fields(&report));
         } else {

@@ -152,9 +152,7 @@ impl Seat {
             let groups = packet.header.lengths.iter().enumerate();
             seen.groups = groups
                 .filter(|(g, _)| first + g < header.groups.len())
-                .map(|(g, &n)| {
-                    (header.groups[first + g] - begins(first + g), 8 * n as u64)
-                })
+                .map(|(g, &n)| (header.groups[first + g] - begins(first + g), 8 * n as u64))
                 .collect();
         }
         if let Some(prediction) = item.predictions.first() {

@@ -120,8 +120,7 @@ impl Board {
             seen.groups.iter().map(|(n, b)| json!({ "channels": n, "bits": b })).collect();
         let top: Vec<Value> =
             seen.top.iter().map(|(l, s)| json!({ "label": l, "score": s })).collect();
-        let tokens =
-            seen.tokens.as_ref().map(|(grid, kept)| json!({ "grid": grid, "kept": kept }));
+        let tokens = seen.tokens.as_ref().map(|(grid, kept)| json!({ "grid": grid, "kept": kept }));
         json!({
             "name": seat.name, "kind": seen.kind, "state": state, "reason": silent,
             "extent": seen.extent, "received": report.received, "delivered": report.delivered,
@@ -143,10 +142,8 @@ impl Pages for Board {
 
     fn ready(&self) -> (bool, String) {
         let seats = self.seats();
-        let silent: Vec<String> = seats
-            .iter()
-            .filter_map(|s| Some(format!("{}: {}", s.name, self.silent(s)?)))
-            .collect();
+        let silent: Vec<String> =
+            seats.iter().filter_map(|s| Some(format!("{}: {}", s.name, self.silent(s)?))).collect();
         match silent.is_empty() {
             true => (true, format!("{} streams deliver", seats.len())),
             false => (false, silent.join("\n")),
