@@ -5,21 +5,26 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use tamis::bitstream::{Coder, Event, Packet};
 use tamis::codec::{Bundle, Frame, Kind, Quality, Samples, Stamp};
-use tamis::pipeline::config::Config;
+use tamis::pipeline::config::{Config, Place};
 use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
 use tamis::pipeline::sinks::Container;
 use tamis::pipeline::stages::{Encode, Every, Pack, resize};
-use tamis::pipeline::{Gone, Item, Parts, Pipeline, Report, Sink, Source, Stage};
+use tamis::pipeline::{
+    Full, Gone, Item, Ledger, Live, Parts, Pipeline, Report, Sink, Source, Stage,
+};
 use tamis::signal::Ends;
 
 static GO: AtomicBool = AtomicBool::new(false);
 
 fn run(config: &str) -> tamis::Result<Report> {
-    Config::parse(config, "test.toml")?.build()?.run(&GO, |_, _| ())
+    let config = Config::parse(config, "test.toml")?;
+    config.streams[0].build(&Place::default())?.run(&GO, |_, _| ())
 }
 
 fn error(config: &str) -> String {
@@ -181,9 +186,9 @@ impl Source for Endless {
 }
 
 /// Fails at its fifth item.
-struct Full(u64);
+struct FullDisk(u64);
 
-impl Sink for Full {
+impl Sink for FullDisk {
     fn needs(&self) -> Parts {
         Parts::FRAME
     }
@@ -203,7 +208,7 @@ impl Sink for Full {
 
 #[test]
 fn a_failing_sink_ends_an_endless_line() {
-    let line = Pipeline::new(Box::new(Endless(0)), Vec::new(), vec![Box::new(Full(0))], 4).unwrap();
+    let line = Pipeline::new(Box::new(Endless(0)), Vec::new(), vec![Box::new(FullDisk(0))], 4).unwrap();
     let mut last = 0;
     let e = line.run(&GO, |ledger, _| last = ledger.progress().1).unwrap_err().to_string();
     assert!(e.contains("disk"), "{e}");
@@ -252,6 +257,99 @@ fn a_stage_that_panics_ends_its_line_with_an_error() {
     let line = Pipeline::new(Box::new(Endless(0)), vec![Box::new(Panics)], Vec::new(), 1).unwrap();
     let e = line.run(&GO, |_, _| ()).unwrap_err().to_string();
     assert!(e.contains("on purpose"), "{e}");
+}
+
+/// What takes its time.
+struct Slow(Duration);
+
+impl Stage for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn run(&mut self, _: &mut [Item]) -> tamis::Result<()> {
+        std::thread::sleep(self.0);
+        Ok(())
+    }
+}
+
+/// A source that gives some items and then says nothing for a minute.
+struct Silent(u64);
+
+impl Source for Silent {
+    fn makes(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn next(&mut self) -> tamis::Result<Option<Item>> {
+        if self.0 == 0 {
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        self.0 -= 1;
+        Ok(Some(Item::default()))
+    }
+}
+
+fn live(full: Full) -> Live {
+    let (hang, drain) = (Duration::from_millis(400), Duration::from_millis(300));
+    Live { stop: Arc::default(), ledger: Arc::new(Ledger::default()), full, hang, drain }
+}
+
+#[test]
+fn a_live_line_drops_the_oldest_and_counts_them() {
+    let live = live(Full::DropOldest);
+    let stages: Vec<Box<dyn Stage>> = vec![Box::new(Slow(Duration::from_millis(5)))];
+    let line = Pipeline::new(Box::new(Endless(0)), stages, Vec::new(), 1).unwrap();
+    let (stop, mut newest) = (live.stop.clone(), 0);
+    let report = line
+        .run_live(&live, |ledger, item| {
+            let report = ledger.report();
+            assert_eq!(report.unaccounted(), 0);
+            newest = item.stamp.index;
+            if report.delivered >= 30 {
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        })
+        .unwrap();
+    assert!(report.dropped["queue_full"] > report.delivered, "{report:?}");
+    assert_eq!((report.in_flight(), report.unaccounted()), (0, 0));
+    assert!(newest + 100 > report.received, "the newest are kept");
+}
+
+#[test]
+fn a_stage_that_hangs_costs_its_line_in_time() {
+    let live = live(Full::Wait);
+    let stages: Vec<Box<dyn Stage>> = vec![Box::new(Slow(Duration::from_secs(60)))];
+    let line = Pipeline::new(Box::new(Endless(0)), stages, Vec::new(), 1).unwrap();
+    let begin = Instant::now();
+    let e = line.run_live(&live, |_, _| ()).unwrap_err().to_string();
+    assert!(e.contains("hangs") && begin.elapsed() < Duration::from_secs(5), "{e}");
+    let report = live.ledger.report();
+    assert!(report.lost["hung"] > 0);
+    assert_eq!((report.in_flight(), report.unaccounted()), (0, 0));
+}
+
+#[test]
+fn a_silent_source_is_not_waited_for() {
+    let live = live(Full::DropOldest);
+    let line = Pipeline::new(Box::new(Silent(3)), Vec::new(), Vec::new(), 1).unwrap();
+    let stop = live.stop.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let begin = Instant::now();
+    let report = line.run_live(&live, |_, _| ()).unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(report.delivered == 3 && report.unread);
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! Sources that come and go.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::HTTP;
+use super::common::{Daemon, y4m};
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn line(source: &str) -> String {
+    format!(
+        "{HTTP}[source]\n{source}\n[codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"container\"\npath = \"x.tamis\"\n"
+    )
+}
+
+/// A port that nobody has.
+fn port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn senders_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = format!("127.0.0.1:{}", port());
+    let daemon =
+        Daemon::start(folder.path(), &line(&format!("kind = \"socket\"\nlisten = \"{at}\"")));
+    for round in 1..=5 {
+        daemon.until("the door", LONG, |_| TcpStream::connect(&at).is_ok());
+        let mut sender = TcpStream::connect(&at).unwrap();
+        sender.write_all(&y4m(4)).unwrap();
+        drop(sender);
+        let took = daemon.until("frames", LONG, |d| d.delivered("main") == 4 * round);
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    }
+    // Nonsense costs its sender.
+    let mut sender = TcpStream::connect(&at).unwrap();
+    sender.write_all(&[7; 5000]).unwrap();
+    drop(sender);
+    daemon.until("the loss", LONG, |d| d.stream("main")["lost"]["unreadable"].as_u64() > Some(0));
+    let mut sender = TcpStream::connect(&at).unwrap();
+    sender.write_all(&y4m(1)).unwrap();
+    drop(sender);
+    daemon.until("frames", LONG, |d| d.delivered("main") == 21);
+}
+
+#[test]
+fn a_unix_socket_takes_over_what_a_kill_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = line("kind = \"socket\"\npath = \"camera.sock\"");
+    let path = folder.path().join("camera.sock");
+    for _ in 0..2 {
+        let daemon = Daemon::start(folder.path(), &config);
+        let connect = || UnixStream::connect(&path);
+        daemon.until("the door", LONG, |_| connect().is_ok());
+        let mut sender = connect().unwrap();
+        // The end of the sound of silence: the sender stays, the frames are there.
+        sender.write_all(&y4m(3)).unwrap();
+        daemon.until("frames", LONG, |d| d.delivered("main") == 3);
+        daemon.kill();
+        assert!(path.exists());
+    }
+}
+
+#[test]
+fn files_are_read_when_they_are_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("in");
+    let source = "kind = \"watch\"\nfolder = \"in\"\nsettle = \"400 ms\"";
+    let daemon = Daemon::start(folder.path(), &line(source));
+    // The folder comes later than its watch.
+    std::thread::sleep(Duration::from_millis(300));
+    std::fs::create_dir(&inbox).unwrap();
+    let bytes = y4m(3);
+    let mut file = std::fs::File::create(inbox.join("a.y4m")).unwrap();
+    for part in bytes.chunks(bytes.len() / 4) {
+        file.write_all(part).unwrap();
+        assert_eq!(daemon.delivered("main"), 0, "it is not whole yet");
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    std::fs::write(inbox.join("b.y4m.part"), &bytes).unwrap();
+    daemon.until("frames", LONG, |d| d.delivered("main") == 3);
+    std::fs::rename(inbox.join("b.y4m.part"), inbox.join("b.y4m")).unwrap();
+    daemon.until("frames", LONG, |d| d.delivered("main") == 6);
+    std::fs::write(inbox.join("c.y4m"), b"nonsense").unwrap();
+    daemon.until("the loss", LONG, |d| d.stream("main")["lost"]["unreadable"] == 1);
+    // The folder goes, with all in it, and comes back.
+    std::fs::remove_dir_all(&inbox).unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    std::fs::create_dir(&inbox).unwrap();
+    std::fs::write(inbox.join("a.y4m"), y4m(2)).unwrap();
+    daemon.until("frames", LONG, |d| d.delivered("main") == 8);
+    let (status, _, took) = daemon.stop();
+    assert!(status.code() == Some(3) && took < Duration::from_secs(6), "{status} {took:?}");
+}
