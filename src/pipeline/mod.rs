@@ -10,10 +10,12 @@ mod item;
 mod line;
 pub mod media;
 pub mod rate;
+mod records;
 pub mod sinks;
 pub mod sources;
 pub mod stages;
 mod stats;
+pub mod store;
 mod warning;
 
 pub use item::{Gone, Item, Parts};
