@@ -4,7 +4,7 @@ use std::io::{self, Read, SeekFrom};
 use std::time::SystemTime;
 
 use super::disk::Readable;
-use crate::bitstream::{Event, Limits, MARKER, Packet, PacketReader, StreamHeader};
+use crate::bitstream::{Event, GROUP, Limits, MARKER, Packet, PacketReader, StreamHeader};
 
 /// Bytes read at once.
 pub(super) const CHUNK: usize = 1 << 16;
@@ -58,12 +58,32 @@ pub(super) struct Survey {
     pub group_bytes: Vec<u64>,
     /// Packets that carry each group.
     pub group_packets: Vec<u64>,
-    /// Indices of the first and last packet that places of damage took, as far as they can be told.
-    pub damage: Vec<(u64, u64)>,
-    /// Places of damage that began with a packet.
-    pub torn: u64,
+    pub damage: Vec<Place>,
+    /// Packets that lost groups to damage.
+    pub cut: Option<Shortened>,
+    /// Groups of the last packet.
+    pub last_groups: usize,
     /// Whether an index closed it and nothing was damaged.
     pub whole: bool,
+}
+
+/// A place of damage: indices of the packets that it took, as far as they can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub first: u64,
+    pub last: u64,
+    /// Whether it began with a packet.
+    pub packet: bool,
+}
+
+/// Packets that lost groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shortened {
+    pub first: u64,
+    pub last: u64,
+    pub packets: u64,
+    /// Most groups that one of them has left.
+    pub groups: usize,
 }
 
 /// Reads the first `bytes` of a segment.
@@ -81,16 +101,17 @@ pub(super) fn survey(file: &mut dyn Readable, bytes: u64) -> io::Result<Survey> 
                 Event::Header(h) => header = Some(h),
                 Event::Packet(packet) => found.packet(header.as_ref(), &packet),
                 Event::Footer(_) => {}
+                Event::Damage { kind: Some(GROUP), .. } => found.cut(),
                 Event::Damage { kind, .. } => {
                     let next = found.contents.last + u64::from(found.contents.packets > 0);
-                    found.damage.push((next, next));
-                    found.torn += u64::from(kind == Some(b'P'));
+                    let packet = kind == Some(b'P');
+                    found.damage.push(Place { first: next, last: next, packet });
                 }
             }
         }
         true
     })?;
-    found.whole = reader.is_complete() && found.damage.is_empty();
+    found.whole = reader.is_complete() && found.damage.is_empty() && found.cut.is_none();
     Ok(found)
 }
 
@@ -98,13 +119,14 @@ impl Survey {
     fn packet(&mut self, header: Option<&StreamHeader>, packet: &Packet) {
         // Damage ends before the next packet.
         if let Some(last) = self.damage.last_mut()
-            && last.0 > self.contents.last
+            && last.first > self.contents.last
         {
-            last.1 = last.0.max(packet.stamp.index.saturating_sub(1));
+            last.last = last.first.max(packet.stamp.index.saturating_sub(1));
         }
         self.contents.add(header, packet);
         let first = packet.header.first_group;
         let end = first + packet.header.lengths.len();
+        self.last_groups = end;
         self.groups = self.groups.max(end);
         // A packet's groups are few, whatever it says: its reader has seen to it.
         self.group_bytes.resize(self.groups, 0);
@@ -113,6 +135,18 @@ impl Survey {
             self.group_bytes[g] += len as u64;
             self.group_packets[g] += 1;
         }
+    }
+
+    /// Notes that the packet before has lost groups.
+    fn cut(&mut self) {
+        let (last, groups) = (self.contents.last, self.last_groups);
+        let before = self.cut.unwrap_or(Shortened { first: last, last, packets: 0, groups });
+        self.cut = Some(Shortened {
+            last,
+            packets: before.packets + 1,
+            groups: before.groups.max(groups),
+            ..before
+        });
     }
 
     /// Bytes of the groups from `groups` on.

@@ -68,6 +68,10 @@ impl Store {
     ) -> Result<(Arc<Self>, Vec<Recovered>)> {
         let io = |e| Error::io(folder, e);
         disk.make_folder(folder).map_err(io)?;
+        if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+            // It may be one that is not ours to read; then its name was synced by who made it.
+            let _ = disk.sync_folder(above);
+        }
         let Some(lock) = disk.lock(&folder.join(LOCK)).map_err(io)? else {
             let reason = "another process writes this store; give each its own";
             return Err(Error::config(folder.display(), reason));
@@ -84,8 +88,14 @@ impl Store {
         let mut recovered = Vec::new();
         for name in names {
             let place = folder.join(&name);
-            let (stream, found) = recover::load(disk.as_ref(), &place, &name, state.time())
-                .map_err(|e| Error::io(place, e))?;
+            let (stream, found) = recover::load(
+                disk.as_ref(),
+                &place,
+                &name,
+                state.settings.quota_bytes,
+                state.time(),
+            )
+            .map_err(|e| Error::io(place, e))?;
             state.streams.push(stream);
             recovered.extend(found);
         }
@@ -171,7 +181,13 @@ impl State {
     fn make_stream(&mut self, name: &str, folder: PathBuf) -> io::Result<usize> {
         self.disk.make_folder(&folder)?;
         self.disk.sync_folder(&self.folder)?;
-        let (stream, _) = recover::load(self.disk.as_ref(), &folder, name, self.time())?;
+        let (stream, _) = recover::load(
+            self.disk.as_ref(),
+            &folder,
+            name,
+            self.settings.quota_bytes,
+            self.time(),
+        )?;
         self.streams.push(stream);
         Ok(self.streams.len() - 1)
     }

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::records::Records;
 use super::contents::Contents;
 use super::disk::{Disk, Growing, is_full};
 use super::segment::{Broken, CLOSED, OPEN, Segment, path};
 use crate::bitstream::{Packet, StreamHeader};
+use crate::pipeline::records::Records;
 
 /// Bytes of an index: at most this many, and this many for each packet.
 const INDEX: (u64, u64) = (32, 4);

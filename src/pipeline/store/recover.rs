@@ -28,7 +28,7 @@ pub struct Recovered {
 }
 
 /// Reads the folder of a stream, and closes what a crash left open. Closed segments are not read
-/// whole, but for those whose index is damaged.
+/// whole, but for those whose index is damaged. `quota` is that of the store.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -36,9 +36,10 @@ pub(super) fn load(
     disk: &dyn Disk,
     folder: &Path,
     name: &str,
+    quota: u64,
     now: Duration,
 ) -> io::Result<(Stream, Vec<Recovered>)> {
-    let (stones, told) = Stones::load(disk, folder)?;
+    let (stones, told) = Stones::load(disk, folder, quota)?;
     let mut stream = Stream::new(name.into(), folder.into(), stones);
     let mut entries = Vec::new();
     for entry in disk.list(folder)? {
@@ -95,6 +96,9 @@ fn closed(
         .iter()
         .rfind(|t| t.segment == Some(number) && !matches!(t.reason, Reason::Deny | Reason::Error));
     let left = deed.map(|t| t.groups_left);
+    // One that some failed attempt left is another, and is removed.
+    let part =
+        part.filter(|&len| deed.is_some_and(|t| entry.bytes.checked_sub(len) == Some(t.bytes)));
     if left == Some(0) && disk.remove(&whole).is_ok() {
         return;
     }
@@ -142,7 +146,8 @@ fn left_open(
     let mut broken = Broken::found(number, bytes);
     broken.told = told
         .iter()
-        .filter(|t| t.segment == Some(number) && t.reason == Reason::Error)
+        .filter(|t| t.segment.is_none_or(|n| n == number))
+        .filter(|t| matches!(t.reason, Reason::Error | Reason::Deny))
         .cloned()
         .collect();
     let (name, segment) = (stream.name.clone(), number);

@@ -45,7 +45,7 @@ pub(super) fn repair(
             Ok((len, salvaged)) => {
                 let lost = match broken.expected {
                     Some(expected) => expected.packets.saturating_sub(salvaged.packets),
-                    None => found.torn + salvaged.headless,
+                    None => broken.torn(&found.damage) + salvaged.headless,
                 };
                 saved.skipped = if salvaged.has_losses() { salvaged.skipped() } else { 0 };
                 mourn(disk, stream, broken, &found, (lost, saved.skipped))?;
@@ -60,7 +60,8 @@ pub(super) fn repair(
         }
     }
     if saved.packets == 0 {
-        let lost = broken.expected.map_or(found.torn + found.contents.packets, |e| e.packets);
+        let torn = broken.torn(&found.damage) + found.contents.packets;
+        let lost = broken.expected.map_or(torn, |e| e.packets);
         saved.skipped = if lost > 0 || !found.damage.is_empty() { bytes } else { 0 };
         let none = Survey { contents: Contents::default(), ..found };
         mourn(disk, stream, broken, &none, (lost, saved.skipped))?;
@@ -87,12 +88,12 @@ fn mourn(
     found: &Survey,
     lost: (u64, u64),
 ) -> io::Result<()> {
-    if broken.mourned || lost == (0, 0) {
+    if broken.mourned {
         return Ok(());
     }
     let (number, expected) = (broken.number, broken.expected.map_or(0, |e| e.last));
-    let first = found.damage.first().map_or(found.contents.last, |d| d.0).max(number);
-    let last = found.damage.last().map_or(first, |d| d.1).max(expected).max(first);
+    let first = found.damage.first().map_or(found.contents.last, |d| d.first).max(number);
+    let last = found.damage.last().map_or(first, |d| d.last).max(expected).max(first);
     let stone = Tombstone {
         utc: disk.utc(),
         segment: Some(number),
@@ -103,11 +104,24 @@ fn mourn(
         groups_left: 0,
         reason: Reason::Error,
     };
-    // A power cut may have come between this and the deed.
-    if !broken.told.iter().any(|b| b.says_the_same(&stone)) {
-        stream.stones.set(disk, &stone)?;
+    let cut = found.cut.filter(|_| found.contents.packets > 0).map(|cut| Tombstone {
+        first_index: cut.first,
+        last_index: cut.last,
+        packets: cut.packets,
+        // The bytes of all that is damaged stand on one of both.
+        bytes: if lost.0 > 0 { 0 } else { lost.1 },
+        groups_left: cut.groups,
+        ..stone.clone()
+    });
+    let gone = lost.0 > 0 || (lost.1 > 0 && cut.is_none());
+    for stone in gone.then_some(stone).into_iter().chain(cut) {
+        // A power cut may have come between this and the deed.
+        if !broken.told.iter().any(|t| t.says_the_same(&stone)) {
+            stream.stones.set(disk, &stone)?;
+            broken.told.push(stone.clone());
+        }
+        stream.next = stream.next.max(stone.last_index.saturating_add(1));
     }
-    stream.next = stream.next.max(last.saturating_add(1));
     broken.mourned = true;
     Ok(())
 }

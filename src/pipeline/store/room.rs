@@ -25,28 +25,32 @@ impl State {
     /// itself has just said that there is no room. Returns whether they may.
     pub fn make_room(&mut self, need: u64, refused: bool) -> bool {
         self.ask_free(refused);
-        let (start, mut refused) = (self.disk.now(), refused);
+        let (start, mut refused, mut failures) = (self.disk.now(), refused, 0);
         loop {
             let lack = self.lacks(need);
             if lack == 0 && !refused {
                 return true;
             }
-            let late = self.disk.now().saturating_sub(start) > PATIENCE;
-            if late || !self.give_some_up(lack.max(1)) {
+            if self.disk.now().saturating_sub(start) > PATIENCE {
                 return false;
             }
-            refused = false;
+            match self.give_some_up(lack.max(1)) {
+                Some(true) => refused = false,
+                // What is owed is tried once more.
+                Some(false) if failures == 0 => failures += 1,
+                _ => return false,
+            }
         }
     }
 
-    /// One deed that makes room; whether there was one.
-    fn give_some_up(&mut self, lack: u64) -> bool {
+    /// One deed that makes room: whether the disk did it; `None` if there is none.
+    fn give_some_up(&mut self, lack: u64) -> Option<bool> {
         if self.settings.policy == Policy::Deny {
-            return false;
+            return None;
         }
         // What stands on a tombstone comes first: it is given up already.
         if let Some((s, k)) = self.owing() {
-            return self.told(s, |state| state.pay(s, k));
+            return Some(self.told(s, |state| state.pay(s, k)));
         }
         if self.settings.policy == Policy::Thin
             && let Some((s, k)) = self.oldest(|segment| segment.groups.is_none_or(|g| g > 1))
@@ -56,15 +60,13 @@ impl State {
             match done {
                 // There is no room for the copy either, or someone else removed it.
                 Err(e) if is_full(&e) || e.kind() == io::ErrorKind::NotFound => {}
-                done => return self.told(s, |_| done),
+                done => return Some(self.told(s, |_| done)),
             }
         }
         let reason =
             if self.settings.policy == Policy::Thin { Reason::Thin } else { Reason::Oldest };
-        match self.oldest(|_| true) {
-            Some((s, k)) => self.told(s, |state| state.give_up(s, k, reason)),
-            None => false,
-        }
+        let (s, k) = self.oldest(|_| true)?;
+        Some(self.told(s, |state| state.give_up(s, k, reason)))
     }
 
     /// A closed segment that is owed a deed.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::contents::Contents;
+use super::contents::{Contents, Place};
 use super::tombstone::Tombstone;
 
 /// Ending of a segment that is being written.
@@ -74,7 +74,7 @@ pub(super) struct Broken {
     pub doubtful: bool,
     /// Whether what is lost of it stands on a tombstone.
     pub mourned: bool,
-    /// Tombstones of it that a process before this one may have set.
+    /// Tombstones that may tell of it.
     pub told: Vec<Tombstone>,
 }
 
@@ -83,5 +83,15 @@ impl Broken {
     pub fn found(number: u64, bytes: u64) -> Self {
         let (expected, told) = (None, Vec::new());
         Self { number, upto: bytes, bytes, expected, doubtful: false, mourned: false, told }
+    }
+
+    /// Packets that were torn, but for those that stand on a tombstone as they were refused.
+    pub fn torn(&self, damage: &[Place]) -> u64 {
+        let covers = |t: &Tombstone, d: &Place| {
+            let (first, last) = (d.first.max(self.number), d.last.max(self.number));
+            t.groups_left == 0 && t.first_index <= first && last <= t.last_index
+        };
+        let refused = |d: &Place| self.told.iter().any(|t| covers(t, d));
+        damage.iter().filter(|d| d.packet && !refused(d)).count() as u64
     }
 }

@@ -32,7 +32,7 @@ pub struct StreamStatus {
     pub newest: Option<Place>,
     /// What was given up, since the store was made.
     pub given_up: GivenUp,
-    /// Segments that could not be closed yet.
+    /// Segments that could not be closed yet, and 1 if it is not sure that names outlast a power cut.
     pub broken: usize,
     /// The last error of the disk.
     pub error: Option<String>,
@@ -82,7 +82,7 @@ fn stream(s: &Stream) -> StreamStatus {
         oldest: first.map(|c| Place { index: c.first, utc: c.begins }),
         newest: last.map(|c| Place { index: c.last, utc: c.ends }),
         given_up: s.given_up(),
-        broken: s.broken.len(),
+        broken: s.broken.len() + usize::from(s.unsure),
         error: s.error.clone(),
     }
 }

@@ -12,10 +12,8 @@ use super::tombstone::{GivenUp, Tombstone, add};
 pub(super) const NAME: &str = "given-up.jsonl";
 /// Its name while it is written anew.
 pub(super) const PART: &str = "given-up.part";
-/// Bytes from which on older lines are summed up.
-const LONG: u64 = 1 << 20;
-/// Bytes of lines that are then kept as they are.
-const KEPT: usize = 1 << 18;
+/// Bytes from which on older lines are summed up, at most and at least.
+const LONG: (u64, u64) = (1 << 20, 1 << 11);
 
 /// Tombstones, in the order in which they were set.
 pub(super) struct Stones {
@@ -23,33 +21,41 @@ pub(super) struct Stones {
     file: Option<Arc<dyn Growing>>,
     /// Length of the file up to the end of its last whole line.
     bytes: u64,
+    /// Length that it should have at most.
+    most: u64,
     /// Length at which it is written anew.
     long: u64,
-    /// Whether something may stand behind the last whole line.
+    /// Whether something may stand behind the last whole line, and how much was found there.
     ragged: bool,
+    behind: u64,
     sums: GivenUp,
     /// Index of the last packet that any tells of.
     last: Option<u64>,
 }
 
 impl Stones {
-    /// Reads the file of a stream's folder, and gives its lines.
+    /// Reads the file of a stream's folder, and gives its lines; it may take a part of `quota`.
     ///
     /// # Errors
     /// If it is there but cannot be read.
-    pub fn load(disk: &dyn Disk, folder: &Path) -> io::Result<(Self, Vec<Tombstone>)> {
+    pub fn load(disk: &dyn Disk, folder: &Path, quota: u64) -> io::Result<(Self, Vec<Tombstone>)> {
         let mut text = Vec::new();
         match disk.open(&folder.join(NAME)) {
             Ok(mut file) => drop(file.read_to_end(&mut text)?),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
+        // A power cut tore what stands behind the last end of a line.
+        let end = text.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+        let most = (quota / 16).min(LONG.0).max(LONG.1);
         let mut stones = Self {
             folder: folder.into(),
             file: None,
-            bytes: text.len() as u64,
-            long: LONG,
-            ragged: text.last().is_some_and(|&b| b != b'\n'),
+            bytes: end as u64,
+            most,
+            long: most,
+            ragged: end < text.len(),
+            behind: (text.len() - end) as u64,
             sums: GivenUp::new(),
             last: None,
         };
@@ -60,7 +66,7 @@ impl Stones {
 
     /// Bytes on disk.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + self.behind
     }
 
     /// All that was given up.
@@ -78,23 +84,20 @@ impl Stones {
     /// # Errors
     /// If it cannot be written: then it counts as not set.
     pub fn set(&mut self, disk: &dyn Disk, stone: &Tombstone) -> io::Result<()> {
-        let mut line = if self.ragged { "\n".to_string() } else { String::new() };
-        line += &stone.to_line();
-        line.push('\n');
+        let line = stone.to_line() + "\n";
         if let Err(e) = self.append(disk, line.as_bytes()) {
-            // Should it stay after all, the deed is done at the next start.
+            // Should it stay though the power goes, the deed is done at the next start.
             let cut = self.file.as_ref().map(|file| file.truncate(self.bytes));
-            self.ragged |= !matches!(cut, Some(Ok(())) | None);
+            self.ragged |= matches!(cut, Some(Err(_)));
             self.file = None;
             return Err(e);
         }
-        self.ragged = false;
         self.bytes += line.len() as u64;
         self.count(stone);
         if self.bytes > self.long {
             // If it cannot be shortened now, it is later.
             let _ = self.compact(disk);
-            self.long = LONG.max(self.bytes + KEPT as u64);
+            self.long = self.most.max(self.bytes + self.most / 4);
         }
         Ok(())
     }
@@ -109,6 +112,10 @@ impl Stones {
                 file
             }
         };
+        if self.ragged {
+            file.truncate(self.bytes)?;
+            (self.ragged, self.behind) = (false, 0);
+        }
         file.append(line)?;
         file.sync()
     }
@@ -118,22 +125,21 @@ impl Stones {
         self.last = self.last.max(Some(stone.last_index));
     }
 
-    /// Writes the file anew, its older lines summed up: a line for each reason, and whether the packets are gone or cut.
+    /// Writes the file anew, its older lines summed up: one for each reason and number of groups left.
     fn compact(&mut self, disk: &dyn Disk) -> io::Result<()> {
         let mut text = Vec::new();
         disk.open(&self.folder.join(NAME))?.read_to_end(&mut text)?;
-        let from = text.len().saturating_sub(KEPT);
+        let from = text.len().saturating_sub((self.most / 4) as usize);
         let from =
             text[from..].iter().position(|&b| b == b'\n').map_or(text.len(), |n| from + n + 1);
         let mut sums: BTreeMap<_, Tombstone> = BTreeMap::new();
         for stone in read(&text[..from]) {
-            let key = (stone.reason, stone.groups_left > 0);
-            match sums.get_mut(&key) {
-                Some(sum) => {
-                    sum.join(&stone);
-                    sum.groups_left = sum.groups_left.max(stone.groups_left);
+            match sums.get_mut(&(stone.reason, stone.groups_left)) {
+                Some(sum) => sum.join(&stone),
+                None => {
+                    let sum = Tombstone { segment: None, ..stone };
+                    sums.insert((sum.reason, sum.groups_left), sum);
                 }
-                None => drop(sums.insert(key, Tombstone { segment: None, ..stone })),
             }
         }
         let mut out: Vec<u8> =

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::contents::Contents;
-use super::disk::Disk;
+use super::disk::{Disk, is_full};
 use super::open::{Closed, Open};
 use super::segment::{Broken, Segment};
 use super::stones::Stones;
@@ -119,10 +119,14 @@ impl Stream {
         self.failed(e, now);
     }
 
-    /// The disk failed: it is left alone for a while, longer each time.
+    /// The disk failed: it is left alone for a while, longer each time. If it is full, room is made
+    /// for the next packet.
     pub fn failed(&mut self, e: &io::Error, now: Duration) {
         self.error = Some(e.to_string());
         self.stopped = Reason::Error;
+        if is_full(e) {
+            return;
+        }
         self.not_before = now + self.wait;
         self.wait = (self.wait * 2).min(WAITS[1]);
     }

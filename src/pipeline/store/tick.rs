@@ -146,7 +146,8 @@ impl State {
         if done.as_ref().is_err_and(is_full) && self.make_room(broken.bytes, true) {
             done = repair(disk.as_ref(), &mut self.streams[s], &mut broken, now).map(drop);
         }
-        if done.as_ref().is_err_and(is_full) {
+        // What is doubtful must be written again: to sync it once more would prove nothing.
+        if done.as_ref().is_err_and(is_full) && !broken.doubtful {
             done = adopt(disk.as_ref(), &mut self.streams[s], &broken, now);
         }
         if done.is_err() {

@@ -164,7 +164,7 @@ impl State {
         now: Duration,
     ) -> std::result::Result<(), Refused> {
         let key = stands_alone(header, packet);
-        let need = packet.bytes() as u64 + SLACK;
+        let need = (packet.bytes() as u64 + SLACK).max(self.needs_to_begin(s));
         if key && self.is_due(s, now) {
             self.close(s);
         }
@@ -253,6 +253,14 @@ impl State {
         Err(self.full(s))
     }
 
+    /// Bytes that must fit before a stream that was denied begins again: else it would for every
+    /// packet that is small enough.
+    fn needs_to_begin(&self, s: usize) -> u64 {
+        let stream = &self.streams[s];
+        let denied = self.settings.policy == Policy::Deny && stream.stopped == Reason::Deny;
+        if denied && stream.open.is_none() { self.segment_bytes() } else { 0 }
+    }
+
     fn full(&mut self, s: usize) -> Refused {
         self.streams[s].stopped = Reason::Deny;
         Refused::StoreFull
@@ -272,6 +280,9 @@ impl State {
     /// Closes the open segment of a stream.
     pub fn close(&mut self, s: usize) {
         let (disk, time) = (self.disk.clone(), self.time());
+        let index =
+            self.streams[s].open.as_ref().map_or(0, |open| open.bytes_closed() - open.bytes);
+        self.wrote(index);
         self.streams[s].close(disk.as_ref(), time);
     }
 
@@ -292,7 +303,8 @@ impl State {
     pub fn set_wish(&mut self, s: usize) {
         let now = self.disk.now();
         let due = self.is_due(s, now);
-        let full = self.streams[s].stopped == Reason::Deny && self.lacks(SLACK) > 0;
+        let full = self.streams[s].stopped == Reason::Deny
+            && self.lacks(SLACK.max(self.needs_to_begin(s))) > 0;
         let stream = &self.streams[s];
         let begin = stream.open.is_none() && now >= stream.not_before && !full;
         stream.set_wish(due || begin);

@@ -98,6 +98,11 @@ impl FakeDisk {
         self.with(|x| x.fails = Some((calls, kind)));
     }
 
+    /// Whether the next call fails.
+    pub fn fails(&self) -> bool {
+        self.with(|x| x.fails.as_ref().is_some_and(|(calls, _)| calls.contains(&(x.calls + 1))))
+    }
+
     pub fn works(&self) {
         self.with(|x| x.fails = None);
     }

@@ -124,6 +124,11 @@ pub fn stones(disk: &dyn Disk, folder: &Path) -> Vec<Tombstone> {
     text.lines().filter_map(Tombstone::from_line).collect()
 }
 
+/// The same, for people.
+pub fn lines(stones: &[Tombstone]) -> String {
+    stones.iter().map(|t| format!("\n{}", t.to_line())).collect()
+}
+
 /// Why a packet that was stored is not accounted for, if it is not.
 pub fn fault(stored: &Packet, found: Option<&Packet>, stones: &[Tombstone]) -> Option<String> {
     let index = stored.stamp.index;

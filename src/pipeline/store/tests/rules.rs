@@ -127,15 +127,20 @@ fn the_oldest_goes_first_and_the_quota_holds() {
 
 #[test]
 fn outer_groups_go_before_packets() {
-    let (store, disk) = fresh(small(Policy::Thin));
+    const COUNT: u64 = 1500;
+    let large = |policy| Settings { segment_bytes: 4000, quota_bytes: 64_000, ..small(policy) };
+    let (store, disk) = fresh(large(Policy::Thin));
     let mut writer = store.stream("a").unwrap();
     let mut ticked = 0;
-    for i in 0..400 {
+    for i in 0..COUNT {
         assert!(all_stored(&put(&mut writer, false, 1)));
-        assert!(disk.used() <= 16_000);
+        assert!(disk.used() <= 64_000);
         if i % 3 == 0 {
             store.tick();
             ticked += 1;
+        }
+        if i % 10 > 0 {
+            continue;
         }
         let groups: Vec<usize> =
             read_back(&store, "a").values().map(|p| p.header.lengths.len()).collect();
@@ -148,15 +153,19 @@ fn outer_groups_go_before_packets() {
     }
     assert!(ticked > 0);
     let (found, told) = (read_back(&store, "a"), stones(&disk, Path::new("/s/a")));
-    assert!(found[&399].header.lengths.len() == GROUPS && told.iter().any(|t| t.groups_left == 2));
-    for i in 0..400 {
+    assert!(
+        found[&(COUNT - 1)].header.lengths.len() == GROUPS
+            && told.iter().any(|t| t.groups_left == 2)
+    );
+    for i in 0..COUNT {
         let made = packet(false, i, i.is_multiple_of(KEYS));
         assert_eq!(fault(&made, found.get(&i), &told), None);
     }
     // More of them than if they went whole.
-    let (other, _) = fresh(small(Policy::Oldest));
-    put(&mut other.stream("a").unwrap(), false, 400);
-    assert!(found.len() as f64 > 1.5 * read_back(&other, "a").len() as f64);
+    let (other, _) = fresh(large(Policy::Oldest));
+    put(&mut other.stream("a").unwrap(), false, COUNT);
+    let whole = read_back(&other, "a").len();
+    assert!(found.len() as f64 > 1.5 * whole as f64, "{} {whole}", found.len());
 }
 
 #[test]
@@ -188,11 +197,15 @@ fn a_store_that_denies_keeps_what_it_has() {
 fn a_full_disk_is_like_a_full_store_in_the_same_call() {
     for policy in [Policy::Oldest, Policy::Thin, Policy::Deny] {
         for keep_free_bytes in [0, 3000] {
-            let settings = Settings { quota_bytes: 1 << 30, keep_free_bytes, ..small(policy) };
+            let settings = Settings { quota_bytes: 32_000, keep_free_bytes, ..small(policy) };
             let (store, disk) = fresh(settings);
-            disk.hold(10_000);
+            disk.hold(14_000);
             let mut writer = store.stream("a").unwrap();
-            let written = put(&mut writer, true, 300);
+            let mut written = Vec::new();
+            for _ in 0..300 {
+                written.extend(put(&mut writer, true, 1));
+                disk.wait(Duration::from_millis(100));
+            }
             assert_eq!(
                 all_stored(&written),
                 policy != Policy::Deny,
@@ -201,8 +214,11 @@ fn a_full_disk_is_like_a_full_store_in_the_same_call() {
             drop(writer);
             let (found, told) = (read_back(&store, "a"), stones(&disk, Path::new("/s/a")));
             let gone: u64 = told.iter().filter(|t| t.groups_left == 0).map(|t| t.packets).sum();
-            assert_eq!(found.len() as u64 + gone, 300);
-            assert!(found.len() > 20);
+            // On a disk that is full to the last byte no tombstone of what was denied can be set.
+            if policy != Policy::Deny || keep_free_bytes > 0 {
+                assert_eq!(found.len() as u64 + gone, 300, "{policy:?} {keep_free_bytes}");
+            }
+            assert!(found.len() > 20, "{policy:?} {keep_free_bytes}: {} {told:?}", found.len());
         }
     }
 }
@@ -289,7 +305,7 @@ fn a_store_has_one_owner() {
 fn tombstones_are_summed_up_when_they_are_many() {
     let disk = FakeDisk::new(1);
     let folder = Path::new("/s/a");
-    let (mut file, _) = stones::Stones::load(&disk, folder).unwrap();
+    let (mut file, _) = stones::Stones::load(&disk, folder, u64::MAX).unwrap();
     let stone = |i: u64| Tombstone {
         utc: SystemTime::UNIX_EPOCH + Duration::from_secs(i),
         segment: Some(i),
@@ -303,7 +319,7 @@ fn tombstones_are_summed_up_when_they_are_many() {
     let count = 9000;
     (0..count).for_each(|i| file.set(&disk, &stone(i)).unwrap());
     assert!(file.bytes() == disk.used() && disk.used() < (1 << 20) + 200);
-    let (again, lines) = stones::Stones::load(&disk, folder).unwrap();
+    let (again, lines) = stones::Stones::load(&disk, folder, u64::MAX).unwrap();
     assert_eq!((again.sums(), again.last_index()), (file.sums(), Some(count - 1)));
     assert!(lines.len() < count as usize && lines.last() == Some(&stone(count - 1)));
     let sum: u64 = again.sums().values().map(|a| a.bytes).sum();
