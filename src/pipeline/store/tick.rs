@@ -18,6 +18,15 @@ const REST: Duration = Duration::from_secs(10);
 /// Longest time that packets which were refused stand on no tombstone.
 const REFUSED: Duration = Duration::from_secs(60);
 
+/// An open segment that is to be synced, as it is now.
+struct Waiting {
+    s: usize,
+    number: u64,
+    file: Arc<dyn Growing>,
+    bytes: u64,
+    now: Duration,
+}
+
 impl Store {
     /// Syncs what waits, cuts and mends what is due. To be called a few times a second; writers do
     /// not wait for most of it.
@@ -30,7 +39,7 @@ impl Store {
     }
 
     fn sync_waiting(&self) {
-        for (s, number, file, bytes, now) in self.waiting() {
+        for Waiting { s, number, file, bytes, now } in self.waiting() {
             // Without the lock: it may take long.
             let done = file.sync();
             let mut state = self.state();
@@ -49,13 +58,19 @@ impl Store {
     }
 
     /// Open segments with bytes that have waited long enough.
-    fn waiting(&self) -> Vec<(usize, u64, Arc<dyn Growing>, u64, Duration)> {
+    fn waiting(&self) -> Vec<Waiting> {
         let state = self.state();
         let (now, sync) = (state.disk.now(), state.settings.sync);
         let open =
             state.streams.iter().enumerate().filter_map(|(s, x)| Some((s, x.open.as_ref()?)));
         open.filter(|(_, x)| x.waits.is_some_and(|since| now.saturating_sub(since) >= sync))
-            .map(|(s, x)| (s, x.number, x.file.clone(), x.bytes, now))
+            .map(|(s, x)| Waiting {
+                s,
+                number: x.number,
+                file: x.file.clone(),
+                bytes: x.bytes,
+                now,
+            })
             .collect()
     }
 
