@@ -324,7 +324,10 @@ impl Growing for Handle {
     fn truncate(&self, bytes: u64) -> io::Result<()> {
         self.0.with(|x| {
             x.call()?;
-            x.files[self.1].data.truncate(bytes as usize);
+            let file = &mut x.files[self.1];
+            file.data.truncate(bytes as usize);
+            // What is written there next is new, and is synced as such.
+            file.dropped.iter_mut().for_each(|(_, to)| *to = (*to).min(bytes as usize));
             Ok(())
         })
     }

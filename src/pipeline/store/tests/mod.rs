@@ -143,6 +143,12 @@ pub fn fault(stored: &Packet, found: Option<&Packet>, stones: &[Tombstone]) -> O
     if *found != cut {
         return Some(format!("packet {index} is another: {found:?} for {stored:?}"));
     }
+    // A tombstone is a promise.
+    let deeds = [Reason::Oldest, Reason::Thin, Reason::Staircase];
+    let mut promised = stones.iter().filter(covers).filter(|t| t.segment.is_some());
+    if promised.any(|t| deeds.contains(&t.reason) && t.groups_left < groups) {
+        return Some(format!("packet {index} has {groups} groups left, though fewer were kept"));
+    }
     let told = groups == GROUPS || stones.iter().filter(covers).any(|t| t.groups_left <= groups);
     (!told).then(|| format!("packet {index} has {groups} groups left, and no tombstone says so"))
 }
