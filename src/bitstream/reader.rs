@@ -106,6 +106,11 @@ impl PacketReader {
         Self { opened: true, ..Self::new(limits) }
     }
 
+    /// As [`Self::midway`], where the first byte pushed is byte `offset` of the stream.
+    pub fn midway_at(offset: u64, limits: Limits) -> Self {
+        Self { offset, ..Self::midway(limits) }
+    }
+
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.at > 0 {

@@ -63,6 +63,8 @@ pub struct Salvage {
     headers: BTreeMap<u32, StreamHeader>,
     /// The header of every stream that was written last, and packets written by then.
     written: BTreeMap<u32, (StreamHeader, u64)>,
+    /// Groups that packets keep at most.
+    groups: usize,
     found: Salvaged,
 }
 
@@ -75,8 +77,15 @@ impl Salvage {
             writer: PacketWriter::new(),
             headers: BTreeMap::new(),
             written: BTreeMap::new(),
+            groups: usize::MAX,
             found: Salvaged::default(),
         }
+    }
+
+    /// Keeps the first `groups` groups of every packet.
+    pub fn cut(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
     }
 
     /// Takes the next bytes of the first reading.
@@ -166,7 +175,7 @@ impl Salvage {
         self.written.insert(header.stream, (header.clone(), packets));
     }
 
-    fn packet(&mut self, packet: Packet, out: &mut Vec<u8>) {
+    fn packet(&mut self, mut packet: Packet, out: &mut Vec<u8>) {
         let stream = packet.stamp.stream;
         if !self.written.contains_key(&stream) {
             match self.headers.get(&stream).cloned() {
@@ -178,6 +187,7 @@ impl Salvage {
             }
         }
         self.found.packets += 1;
+        packet.cut(self.groups.saturating_sub(packet.header.first_group));
         out.extend(self.writer.packet(&packet));
     }
 }

@@ -11,10 +11,12 @@ mod ledger;
 mod line;
 pub mod media;
 pub mod rate;
+mod records;
 pub mod sinks;
 pub mod sources;
 pub mod stages;
 mod stats;
+pub mod store;
 mod warning;
 
 pub use flight::Flight;

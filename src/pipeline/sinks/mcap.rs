@@ -9,7 +9,6 @@ use mcap::records::MessageHeader;
 use mcap::write::NoSeek;
 use mcap::{McapError, WriteOptions, Writer};
 
-use super::container::Records;
 use super::output::Output;
 use crate::bitstream::PacketWriter;
 use crate::codec::{Frame, Layout};
@@ -17,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Sink;
 use crate::pipeline::media::{WavDepth, encode_png, put_samples};
+use crate::pipeline::records::Records;
 
 /// Encoding of messages whose bytes, one after the other, are a `.tamis` stream.
 pub(crate) const ENCODING: &str = "tamis";
