@@ -208,7 +208,8 @@ impl Sink for FullDisk {
 
 #[test]
 fn a_failing_sink_ends_an_endless_line() {
-    let line = Pipeline::new(Box::new(Endless(0)), Vec::new(), vec![Box::new(FullDisk(0))], 4).unwrap();
+    let line =
+        Pipeline::new(Box::new(Endless(0)), Vec::new(), vec![Box::new(FullDisk(0))], 4).unwrap();
     let mut last = 0;
     let e = line.run(&GO, |ledger, _| last = ledger.progress().1).unwrap_err().to_string();
     assert!(e.contains("disk"), "{e}");

@@ -8,6 +8,7 @@ mod common;
 mod pages;
 mod reload;
 mod sources;
+mod store;
 mod systemd;
 
 const HTTP: &str = "[http]\nlisten = \"127.0.0.1:0\"\n";

@@ -1,7 +1,7 @@
 //! One line: run again and again, as its config says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::seat::Seat;
@@ -21,9 +21,10 @@ const NAP: Duration = Duration::from_millis(50);
 pub fn attend(
     config: &StreamConfig,
     seat: &Arc<Seat>,
-    stop: &Arc<AtomicBool>,
+    place: &Place,
     limits: LimitsConfig,
 ) -> Result<Report> {
+    let stop = &place.stop;
     let live = Live {
         stop: stop.clone(),
         ledger: seat.ledger.clone(),
@@ -35,7 +36,7 @@ pub fn attend(
     loop {
         let begin = Instant::now();
         seat.begin();
-        let error = match run(config, seat, &live) {
+        let error = match run(config, seat, place, &live) {
             Ok(report) => return Ok(report),
             Err(e) if config.restart() == Restart::Never => return Err(e),
             // What was wrong does not matter to whoever wants no more of it.
@@ -61,8 +62,8 @@ pub fn attend(
 }
 
 /// One run. A panic of what is built or written costs this line and no other.
-fn run(config: &StreamConfig, seat: &Arc<Seat>, live: &Live) -> Result<Report> {
-    let place = Place { stop: live.stop.clone(), index: seat.next_index() };
+fn run(config: &StreamConfig, seat: &Arc<Seat>, place: &Place, live: &Live) -> Result<Report> {
+    let place = Place { index: seat.next_index(), ..place.clone() };
     let run = || {
         let line = config.build(&place)?;
         line.run_live(live, |_, item| seat.see(item))

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::seat::{Seat, State};
 use super::status::Board;
 use crate::pipeline::Report;
+use crate::pipeline::store::{Amount, Status};
 use crate::runtime::Simd;
 
 /// All counters of the process.
@@ -99,7 +100,44 @@ pub fn text(board: &Board) -> String {
             }
         }
     }
+    if let Some((status, quota)) = board.store() {
+        stored(&mut out, &status, quota);
+    }
     out.text
+}
+
+fn stored(out: &mut Metrics, status: &Status, quota: u64) {
+    out.family("tamis_store_bytes", "gauge", "Bytes of all files of the store.");
+    out.row(&[], status.bytes as f64);
+    out.family("tamis_store_quota_bytes", "gauge", "Bytes that they may take.");
+    out.row(&[], quota as f64);
+    if let Some(free) = status.free_bytes {
+        out.family("tamis_store_free_bytes", "gauge", "Bytes that are free on its disk.");
+        out.row(&[], free as f64);
+    }
+    let name = "tamis_store_oldest_timestamp_seconds";
+    out.family(name, "gauge", "When the oldest packet was captured.");
+    for (stream, s) in &status.streams {
+        let oldest = s.oldest.and_then(|p| p.utc?.duration_since(UNIX_EPOCH).ok());
+        if let Some(oldest) = oldest {
+            out.row(&[("stream", stream)], oldest.as_secs_f64());
+        }
+    }
+    type Part = fn(&Amount) -> u64;
+    let parts: [(&str, &str, Part); 2] = [
+        ("tamis_store_given_up_packets_total", "Packets given up, or groups of them.", |a| {
+            a.packets
+        }),
+        ("tamis_store_given_up_bytes_total", "Bytes given up.", |a| a.bytes),
+    ];
+    for (name, help, part) in parts {
+        out.family(name, "counter", help);
+        for (stream, s) in &status.streams {
+            for (reason, amount) in &s.given_up {
+                out.row(&[("stream", stream), ("reason", reason.name())], part(amount) as f64);
+            }
+        }
+    }
 }
 
 #[derive(Default)]

@@ -26,7 +26,10 @@ use super::http::Server;
 use super::{Outcome, log, say, stop_flag};
 use crate::codec::read_file;
 use crate::error::{Error, Result};
-use crate::pipeline::config::{Config, HttpConfig, LimitsConfig, Restart, StreamConfig};
+use crate::pipeline::config::{
+    Config, HttpConfig, LimitsConfig, Place, Restart, SinkConfig, StreamConfig,
+};
+use crate::pipeline::store::Store;
 use crate::pipeline::{Flight, Report};
 
 /// How often the process looks after its lines.
@@ -57,6 +60,7 @@ struct Daemon {
     lines: BTreeMap<String, Line>,
     board: Arc<Board>,
     flight: Arc<Flight>,
+    store: Option<Arc<Store>>,
     server: Option<Server>,
     previews: Option<Previews>,
     notify: Notify,
@@ -85,15 +89,40 @@ impl Daemon {
             config,
             lines: BTreeMap::new(),
             flight: Arc::default(),
+            store: None,
             server: None,
             previews: None,
             notify: Notify::from_environment(),
         };
+        daemon.open_store()?;
         daemon.serve(daemon.config.http.clone())?;
         for stream in daemon.config.streams.clone() {
             daemon.start(stream, daemon.config.limits)?;
         }
         Ok(daemon)
+    }
+
+    /// Opens the store of the config, if it has one.
+    fn open_store(&mut self) -> Result<()> {
+        self.store = None;
+        self.board.set_store(None);
+        let Some(config) = &self.config.store else { return Ok(()) };
+        let (store, recovered) = config.open()?;
+        for r in recovered {
+            let (packets, skipped) = (r.packets, r.skipped_bytes);
+            let problem = r.problem.map_or(String::new(), |p| format!("; {p}"));
+            let segment = r.segment;
+            log::warn(
+                Some(&r.stream),
+                format_args!(
+                    "segment {segment} was left open: {packets} packets, {skipped} bytes lost{problem}"
+                ),
+            );
+        }
+        let quota = config.settings()?.quota_bytes;
+        self.board.set_store(Some((store.clone(), quota)));
+        self.store = Some(store);
+        Ok(())
     }
 
     /// Serves the pages, or no longer.
@@ -113,7 +142,8 @@ impl Daemon {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let (config, seat, stop) = (config.clone(), seat.clone(), stop.clone());
-            let run = move || attend(&config, &seat, &stop, limits);
+            let place = Place { stop, store: self.store.clone(), index: 0 };
+            let run = move || attend(&config, &seat, &place, limits);
             let thread = std::thread::Builder::new().name("line".into());
             thread.spawn(run).map_err(|e| Error::io("thread of a line", e))?
         };
@@ -194,8 +224,10 @@ impl Daemon {
             self.board.reloaded(true);
             return Vec::new();
         }
+        let moved = new.store != self.config.store;
         let same = |name: &str, config: &StreamConfig| {
             new.limits == self.config.limits
+                && !(moved && config.sink.contains(&SinkConfig::Store))
                 && new.streams.iter().any(|s| s.name == name && s == config)
         };
         let gone: Vec<String> = self
@@ -208,8 +240,14 @@ impl Daemon {
         let mut ended: Vec<Ended> = gone.iter().filter_map(|name| self.reap(name)).collect();
         let limits = new.limits;
         let before: Vec<StreamConfig> = std::mem::take(&mut self.config.streams);
+        let http = self.config.http != new.http;
+        let streams = new.streams.clone();
+        self.config = new;
+        if moved && let Err(e) = self.open_store() {
+            log::error(None, e);
+        }
         let (mut begun, kept) = (0, self.lines.len());
-        for stream in &new.streams {
+        for stream in &streams {
             // A line that has ended by itself is not begun again for nothing.
             let over = before.contains(stream) && !gone.contains(&stream.name);
             if self.lines.contains_key(&stream.name) || over {
@@ -220,8 +258,6 @@ impl Daemon {
                 Err(e) => log::error(Some(&stream.name), e),
             }
         }
-        let http = self.config.http != new.http;
-        self.config = new;
         self.board.set_silence(self.config.limits.silence.0);
         self.board.keep(|name| self.config.streams.iter().any(|s| s.name == name));
         if http && let Err(e) = self.serve(self.config.http.clone()) {

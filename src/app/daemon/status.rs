@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use super::seat::{Seat, State};
 use crate::app::http::Pages;
 use crate::pipeline::Flight;
 use crate::pipeline::config::StreamConfig;
+use crate::pipeline::store::{Status, Store};
 use crate::runtime::Simd;
 
 /// The places of all lines.
@@ -19,6 +20,8 @@ pub struct Board {
     seats: Mutex<Vec<Arc<Seat>>>,
     /// A stream without a frame for so many milliseconds is not ready.
     silence_ms: AtomicU64,
+    /// The store, and what it may take.
+    store: Mutex<Option<(Arc<Store>, u64)>>,
     /// Reloads taken, and refused.
     reloads: [AtomicU64; 2],
 }
@@ -29,6 +32,7 @@ impl Board {
             begun: Instant::now(),
             seats: Mutex::default(),
             silence_ms: AtomicU64::new(0),
+            store: Mutex::default(),
             reloads: Default::default(),
         };
         board.set_silence(silence);
@@ -38,6 +42,16 @@ impl Board {
     pub fn set_silence(&self, silence: Duration) {
         let ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
         self.silence_ms.store(ms, Ordering::Relaxed);
+    }
+
+    pub fn set_store(&self, store: Option<(Arc<Store>, u64)>) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = store;
+    }
+
+    /// What is in the store, and what it may take.
+    pub fn store(&self) -> Option<(Status, u64)> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        store.map(|(store, quota)| (store.status(), quota))
     }
 
     /// The place of a line: the one it had, or a new one.
@@ -135,6 +149,35 @@ impl Board {
     }
 }
 
+fn store_json(status: &Status, quota: u64) -> Value {
+    let time = |p: Option<crate::pipeline::store::Place>| {
+        let utc = p?.utc?.duration_since(UNIX_EPOCH).ok()?;
+        Some(utc.as_secs_f64())
+    };
+    let streams: serde_json::Map<String, Value> = status
+        .streams
+        .iter()
+        .map(|(name, s)| {
+            let given_up: serde_json::Map<String, Value> = s
+                .given_up
+                .iter()
+                .map(|(reason, a)| {
+                    (reason.name().into(), json!({ "packets": a.packets, "bytes": a.bytes }))
+                })
+                .collect();
+            let stream = json!({
+                "bytes": s.bytes, "segments": s.segments, "oldest_utc": time(s.oldest),
+                "newest_utc": time(s.newest), "given_up": given_up, "error": s.error,
+            });
+            (name.clone(), stream)
+        })
+        .collect();
+    json!({
+        "bytes": status.bytes, "quota_bytes": quota, "free_bytes": status.free_bytes,
+        "streams": streams,
+    })
+}
+
 impl Pages for Board {
     fn health(&self) -> (bool, String) {
         (true, format!("well for {:.0} s", self.uptime().as_secs_f64()))
@@ -157,7 +200,7 @@ impl Pages for Board {
             "version": env!("CARGO_PKG_VERSION"), "uptime_s": self.uptime().as_secs_f64(),
             "device": format!("cpu ({})", Simd::best().name()), "ready": self.ready().0,
             "reloads": { "taken": taken, "refused": refused },
-            "store": null, "uplink": null, "streams": streams,
+            "store": self.store().map(|(s, quota)| store_json(&s, quota)), "uplink": null, "streams": streams,
         })
     }
 

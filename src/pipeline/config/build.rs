@@ -11,20 +11,23 @@ use crate::codec::Quality;
 use crate::error::{Error, Result};
 use crate::pipeline::line::{Full, Pipeline, Sink, Source, Stage};
 use crate::pipeline::media::{RawDepth, WavDepth};
-use crate::pipeline::sinks::{Container, Frames, JsonLines, Picture};
+use crate::pipeline::sinks::{Container, Frames, JsonLines, Picture, Stored};
 use crate::pipeline::sources::synthetic::{Scene, Tone};
 use crate::pipeline::sources::{
     Files, Numbered, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch, find_files,
 };
-use crate::pipeline::stages::{Crop, Decode, Encode, Every, Infer, Pack, Rated, Resize};
+use crate::pipeline::stages::{Crop, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices};
+use crate::pipeline::store::{Store, StreamWriter};
 use crate::runtime::{find_bundle, find_head_with};
 
 /// What lines of one process share, and what a run of a line begins with.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Place {
     /// Set to stop the line: sources that wait look at it.
     pub stop: Arc<AtomicBool>,
-    /// Place of the first item in its stream.
+    /// Where lines store what they are told to.
+    pub store: Option<Arc<Store>>,
+    /// Number of the first item, at least.
     pub index: u64,
 }
 
@@ -74,7 +77,19 @@ impl StreamConfig {
                 StageConfig::Every { n } => Box::new(Every::new(n)?),
             });
         }
-        let pack = Pack::new(bundle.clone()).coder(self.codec.coder).keys(self.codec.keys);
+        let stored = self.sink.contains(&SinkConfig::Store);
+        let store = place.store.as_ref().filter(|_| stored);
+        let mut writer = match store {
+            Some(store) => Some(store.stream(&self.name)?),
+            None => None,
+        };
+        let wish = writer.as_ref().map(StreamWriter::key_wish).unwrap_or_default();
+        if let Some(store) = store {
+            stages.push(Box::new(Slices::new(store.segment_time(), wish.clone())));
+        }
+        let first = writer.as_ref().map_or(0, StreamWriter::next_index).max(place.index);
+        let pack =
+            Pack::new(bundle.clone()).wish(wish).coder(self.codec.coder).keys(self.codec.keys);
         match self.codec.target() {
             Some(target) => {
                 stages.push(Box::new(Rated::new(bundle.clone(), channels, pack, target)?));
@@ -98,6 +113,15 @@ impl StreamConfig {
         for sink in &self.sink {
             sinks.push(match (sink, &card) {
                 (SinkConfig::Container { path }, _) => Box::new(Container::new(open(path)?, path)),
+                (SinkConfig::Store, _) => match (store, writer.take()) {
+                    (Some(store), Some(writer)) => Box::new(Stored::new(store.clone(), writer)),
+                    _ => {
+                        return Err(Error::config(
+                            "sink",
+                            "store is named twice, or there is none",
+                        ));
+                    }
+                },
                 (SinkConfig::Frames { folder }, _) => {
                     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
                     Box::new(Frames::folder(folder, "frame", Picture::Png, WavDepth::I16))
@@ -111,8 +135,8 @@ impl StreamConfig {
             });
         }
         let mut source = self.source(place)?;
-        if place.index > 0 {
-            source = Box::new(Numbered::new(source, place.index));
+        if stored || first > 0 {
+            source = Box::new(Numbered::new(source, first));
         }
         Pipeline::new(source, stages, sinks, self.batch)
     }

@@ -33,6 +33,14 @@ pub(super) fn check(config: &Config) -> Result<()> {
             other => other,
         })?;
     }
+    if let Some(store) = &config.store {
+        store.settings()?;
+    }
+    let stored = |s: &StreamConfig| s.sink.contains(&SinkConfig::Store);
+    if config.store.is_none() && streams.iter().any(stored) {
+        let reason = "store needs a folder: add [store] with folder = \"...\"";
+        return Err(Error::config("sink", reason));
+    }
     check_sinks(streams)
 }
 
@@ -213,6 +221,7 @@ fn check_sinks(streams: &[StreamConfig]) -> Result<()> {
             let path = match sink {
                 SinkConfig::Container { path } | SinkConfig::Json { path } => path,
                 SinkConfig::Frames { folder } => folder,
+                SinkConfig::Store => continue,
             };
             let place = whole(path);
             if taken.iter().any(|t| *t == place || t.is_dir() && place.parent() == Some(t)) {

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod store;
 mod stream;
 mod units;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use build::Place;
+pub use store::{StepConfig, StoreConfig};
 pub use stream::{
     CodecConfig, InferConfig, RawConfig, Restart, SinkConfig, SourceConfig, StageConfig,
     StreamConfig,
@@ -30,6 +32,8 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Config {
     /// The lines, by different names.
     pub streams: Vec<StreamConfig>,
+    /// Where lines store what cannot be sent yet, or should stay.
+    pub store: Option<StoreConfig>,
     /// Pages of health, accounts and what is seen.
     pub http: Option<HttpConfig>,
     /// What the process does when something hangs or it is told to end.
@@ -86,6 +90,7 @@ struct Written {
     restart: Option<Restart>,
     #[serde(default)]
     stream: Vec<StreamConfig>,
+    store: Option<StoreConfig>,
     http: Option<HttpConfig>,
     #[serde(default)]
     limits: LimitsConfig,
@@ -113,7 +118,7 @@ impl Written {
                 restart: self.restart,
             });
         }
-        Ok(Config { streams, http: self.http, limits: self.limits })
+        Ok(Config { streams, store: self.store, http: self.http, limits: self.limits })
     }
 }
 

@@ -247,6 +247,8 @@ pub enum SinkConfig {
         /// The file.
         path: PathBuf,
     },
+    /// Segments in the store: see `[store]`.
+    Store,
     /// Decoded pictures and sounds in a folder.
     Frames {
         /// The folder.

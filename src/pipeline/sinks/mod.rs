@@ -7,6 +7,7 @@ mod mcap;
 mod names;
 mod npy;
 mod output;
+mod stored;
 
 pub use container::Container;
 pub use frames::{Frames, OPEN, Picture, stem};
@@ -16,3 +17,4 @@ pub use mcap::{Mcap, Messages};
 pub use names::Names;
 pub use npy::Npy;
 pub use output::{Output, PART, make_folder_of, with_ending, write_whole};
+pub use stored::Stored;

@@ -1,23 +1,25 @@
-//! A source whose items are numbered on from those of an earlier run.
+//! A source as one stream, numbered on from where it ended before.
 
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Source;
 
-/// Adds a number to the places of items: a stream goes on where it ended before.
+/// Numbers what holds a frame without gaps, as one stream, whatever the source does: a store knows packets by their
+/// number alone.
 pub struct Numbered {
     source: Box<dyn Source>,
-    first: u64,
+    next: u64,
 }
 
 impl Numbered {
     /// Numbers the items of `source` from `first` on.
     pub fn new(source: Box<dyn Source>, first: u64) -> Self {
-        Self { source, first }
+        Self { source, next: first }
     }
 
-    fn number(&self, mut item: Item) -> Item {
-        item.stamp.index = item.stamp.index.saturating_add(self.first);
+    fn number(&mut self, mut item: Item) -> Item {
+        (item.stamp.stream, item.stamp.index) = (0, self.next);
+        self.next += u64::from(item.frame.is_some());
         item
     }
 }
@@ -28,10 +30,12 @@ impl Source for Numbered {
     }
 
     fn next(&mut self) -> Result<Option<Item>> {
-        Ok(self.source.next()?.map(|item| self.number(item)))
+        let item = self.source.next()?;
+        Ok(item.map(|item| self.number(item)))
     }
 
     fn close(&mut self) -> Vec<Item> {
-        self.source.close().into_iter().map(|item| self.number(item)).collect()
+        let rest = self.source.close();
+        rest.into_iter().map(|item| self.number(item)).collect()
     }
 }

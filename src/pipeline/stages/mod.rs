@@ -5,6 +5,7 @@ mod decode;
 mod gaps;
 mod pack;
 mod rated;
+mod slices;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ pub use decode::Decode;
 pub use gaps::Gaps;
 pub use pack::{KEYS, Pack, Unpack};
 pub use rated::{Rated, Spent, Target};
+pub use slices::Slices;
 
 use super::item::{Item, Parts};
 use super::line::Stage;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bitstream::{Before, Coder, Limits, Packer, Packet};
 use crate::codec::{Bundle, Kind, Latent, Layout, Stamp};
@@ -47,6 +48,8 @@ pub struct Pack {
     bundle: Arc<Bundle>,
     packer: Packer,
     keys: u64,
+    /// Set where the next packet should stand alone.
+    wish: Arc<AtomicBool>,
     last: Last,
 }
 
@@ -54,7 +57,13 @@ impl Pack {
     /// Packs latents of `bundle`; every [`KEYS`]-th packet of a stream stands alone.
     pub fn new(bundle: Arc<Bundle>) -> Self {
         let packer = Packer::new(&bundle);
-        Self { bundle, packer, keys: KEYS, last: Last::default() }
+        Self { bundle, packer, keys: KEYS, wish: Arc::default(), last: Last::default() }
+    }
+
+    /// Lets packets stand alone while `wish` is set.
+    pub fn wish(mut self, wish: Arc<AtomicBool>) -> Self {
+        self.wish = wish;
+        self
     }
 
     /// Codes with this coder.
@@ -71,7 +80,8 @@ impl Pack {
 
     /// Packs one latent, as a continuation of the last that was kept where that is smaller, or alone.
     pub(super) fn pack(&self, latent: &Latent, stamp: &Stamp, alone: bool) -> Result<Packet> {
-        let key = alone || self.since(stamp).is_multiple_of(self.keys);
+        let wished = self.wish.load(Ordering::Relaxed);
+        let key = alone || wished || self.since(stamp).is_multiple_of(self.keys);
         let before = self.last.before(stamp.stream).filter(|_| !key);
         self.packer.pack(&self.bundle, latent, stamp.clone(), before)
     }

@@ -34,6 +34,7 @@ mod write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use disk::{Disk, Entry, Growing, Readable, RealDisk};
 pub use recover::Recovered;
@@ -129,6 +130,11 @@ impl Store {
         self.publish(&state);
         drop(state);
         Ok(StreamWriter::new(self.clone(), s, wish))
+    }
+
+    /// Time after which a segment ends.
+    pub fn segment_time(&self) -> Duration {
+        self.state().settings.segment_time
     }
 
     /// What is in it. This reads memory only, and waits for no disk.

@@ -1,0 +1,65 @@
+//! Sounds without an end, in parts that each stand alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::codec::{Frame, Layout};
+use crate::error::Result;
+use crate::pipeline::item::{Item, Parts};
+use crate::pipeline::line::Stage;
+
+/// Ends a sound after a time, or where somebody wishes it; what follows is another. Pictures pass.
+#[derive(Debug)]
+pub struct Slices {
+    every: Duration,
+    wish: Arc<AtomicBool>,
+    /// The length of the sound so far.
+    played: Duration,
+}
+
+impl Slices {
+    /// Ends sounds after `every`, and where `wish` is set.
+    pub fn new(every: Duration, wish: Arc<AtomicBool>) -> Self {
+        Self { every, wish, played: Duration::ZERO }
+    }
+}
+
+impl Stage for Slices {
+    fn name(&self) -> &str {
+        "slices"
+    }
+
+    fn needs(&self) -> Parts {
+        Parts::FRAME
+    }
+
+    fn makes(&self) -> Parts {
+        Parts::NONE
+    }
+
+    fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        for item in batch {
+            let sound = item.frame.as_ref().filter(|f| Frame::is_audio(f));
+            let Some((frame, rate)) = sound.and_then(|f| match f.layout {
+                Layout::Audio { rate } => Some((f, rate)),
+                _ => None,
+            }) else {
+                continue;
+            };
+            let steps = frame.extent.first().copied().unwrap_or(0) as f64;
+            self.played += Duration::from_secs_f64(steps / f64::from(rate.max(1)));
+            // One that begins anew anyway fulfils the wish.
+            let wished = self.wish.load(Ordering::Relaxed) && self.played > Duration::ZERO;
+            item.end |= self.played >= self.every || wished;
+            if item.end {
+                self.played = Duration::ZERO;
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.played = Duration::ZERO;
+    }
+}
