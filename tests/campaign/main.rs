@@ -6,12 +6,16 @@
 #![cfg(feature = "cli")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod accounts;
 mod claims;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/daemon.rs"]
+mod daemon;
 mod flips;
 mod kill;
 mod relay;
+mod service;
 
 use std::sync::Arc;
 
