@@ -79,14 +79,6 @@ pub trait Sink: Send {
         None
     }
 
-    /// Called a few times a second while nothing comes.
-    ///
-    /// # Errors
-    /// What stops the line.
-    fn idle(&mut self) -> Result<()> {
-        Ok(())
-    }
-
     /// Completes what was written.
     ///
     /// # Errors
@@ -461,13 +453,7 @@ fn deliver(
         }
         let Passing { mut item, ticket } = match from.recv_timeout(LOOK) {
             Ok(passing) => passing,
-            Err(RecvTimeoutError::Timeout) => {
-                if written.is_ok() {
-                    written = sinks.iter_mut().try_for_each(|s| s.idle());
-                    halt.fetch_or(written.is_err(), Ordering::Relaxed);
-                }
-                continue;
-            }
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return written,
         };
         if written.is_err() {
