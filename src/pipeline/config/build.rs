@@ -113,13 +113,11 @@ impl StreamConfig {
         for sink in &self.sink {
             sinks.push(match (sink, &card) {
                 (SinkConfig::Container { path }, _) => Box::new(Container::new(open(path)?, path)),
-                (SinkConfig::Store, _) => match (store, writer.take()) {
-                    (Some(store), Some(writer)) => Box::new(Stored::new(store.clone(), writer)),
-                    _ => {
-                        return Err(Error::config(
-                            "sink",
-                            "store is named twice, or there is none",
-                        ));
+                (SinkConfig::Store, _) => match writer.take() {
+                    Some(writer) => Box::new(Stored::new(writer)),
+                    None => {
+                        let reason = "store is named twice, or there is none";
+                        return Err(Error::config("sink", reason));
                     }
                 },
                 (SinkConfig::Frames { folder }, _) => {
