@@ -144,7 +144,8 @@ impl Daemon {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let (config, seat, stop) = (config.clone(), seat.clone(), stop.clone());
-            let place = Place { stop, store: self.store.as_ref().map(|s| s.0.clone()), index: 0 };
+            let place =
+                Place { stop, store: self.store.as_ref().map(|s| s.0.clone()), ..Place::default() };
             let run = move || attend(&config, &seat, &place, limits);
             let thread = std::thread::Builder::new().name("line".into());
             thread.spawn(run).map_err(|e| Error::io("thread of a line", e))?

@@ -15,8 +15,8 @@ use serde::Deserialize;
 pub use build::Place;
 pub use store::{StepConfig, StoreConfig};
 pub use stream::{
-    CodecConfig, InferConfig, RawConfig, Restart, SinkConfig, SourceConfig, StageConfig,
-    StreamConfig,
+    BudgetConfig, CodecConfig, InferConfig, RawConfig, Restart, SinkConfig, SourceConfig,
+    StageConfig, StreamConfig,
 };
 pub use units::{Size, Time};
 
@@ -87,6 +87,8 @@ struct Written {
     sink: Vec<SinkConfig>,
     batch: Option<usize>,
     queue: Option<Full>,
+    #[serde(default)]
+    budget: BudgetConfig,
     restart: Option<Restart>,
     #[serde(default)]
     stream: Vec<StreamConfig>,
@@ -115,6 +117,7 @@ impl Written {
                 sink: self.sink,
                 batch: self.batch.unwrap_or_else(stream::default_batch),
                 queue: self.queue,
+                budget: self.budget,
                 restart: self.restart,
             });
         }

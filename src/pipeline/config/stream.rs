@@ -38,8 +38,28 @@ pub struct StreamConfig {
     pub batch: usize,
     /// What the queue behind the source does when it is full; by the source if nothing is said.
     pub queue: Option<Full>,
+    /// What the line may take of the machine.
+    #[serde(default)]
+    pub budget: BudgetConfig,
     /// What happens when the line ends; by the source if nothing is said.
     pub restart: Option<Restart>,
+}
+
+/// What a line may take of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetConfig {
+    /// Share of one core that the stages may take; above it a line of live pictures goes down its ladder: fewer tokens,
+    /// the fast coder, fewer channels, fewer frames.
+    pub cpu: f64,
+    /// Whether it does.
+    pub ladder: bool,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        Self { cpu: 0.9, ladder: true }
+    }
 }
 
 /// What happens when a line ends.
