@@ -141,6 +141,11 @@ impl Seat {
                 seen.quiet.say(&self.name, format_args!("{}: {why}", item.name));
                 return;
             }
+            // Outside its hours a line is well.
+            Some(Gone::Dropped("schedule")) => {
+                seen.last = Some(Instant::now());
+                return;
+            }
             Some(Gone::Dropped(_)) => return,
             None => {}
         }

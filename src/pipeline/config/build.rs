@@ -73,6 +73,9 @@ impl StreamConfig {
         let bundle = Arc::new(find_bundle(&self.codec.bundle)?);
         let channels = self.codec.channels.unwrap_or(bundle.channels());
         let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+        if let Some(schedule) = &self.schedule {
+            stages.push(Box::new(schedule.hours()?));
+        }
         for stage in &self.stage {
             stages.push(match *stage {
                 StageConfig::Resize { width, height } => Box::new(Resize { height, width }),

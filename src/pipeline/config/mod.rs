@@ -15,8 +15,8 @@ use serde::Deserialize;
 pub use build::Place;
 pub use store::{StepConfig, StoreConfig};
 pub use stream::{
-    BudgetConfig, CodecConfig, InferConfig, RawConfig, Restart, SinkConfig, SourceConfig,
-    StageConfig, StreamConfig,
+    BudgetConfig, CodecConfig, InferConfig, RawConfig, Restart, ScheduleConfig, SinkConfig,
+    SourceConfig, StageConfig, StreamConfig,
 };
 pub use units::{Size, Time};
 
@@ -87,6 +87,7 @@ struct Written {
     sink: Vec<SinkConfig>,
     batch: Option<usize>,
     queue: Option<Full>,
+    schedule: Option<ScheduleConfig>,
     #[serde(default)]
     budget: BudgetConfig,
     restart: Option<Restart>,
@@ -117,6 +118,7 @@ impl Written {
                 sink: self.sink,
                 batch: self.batch.unwrap_or_else(stream::default_batch),
                 queue: self.queue,
+                schedule: self.schedule,
                 budget: self.budget,
                 restart: self.restart,
             });
