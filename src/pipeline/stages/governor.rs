@@ -86,7 +86,8 @@ impl Stage for Begin {
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         let mut load = lock(&self.load);
-        load.began.get_or_insert_with(Instant::now);
+        // Of a batch that was left out whole there is no end.
+        load.began = Some(Instant::now());
         load.came += batch.len() as u64;
         let every = self.ladder.rung().every;
         for item in batch {
