@@ -470,7 +470,7 @@ fn deliver(
             Err(RecvTimeoutError::Disconnected) => return written,
         };
         if written.is_err() {
-            item.lose("sink", "the sink failed");
+            item.lose("line_failed", "a sink failed before");
         }
         if item.gone.is_none() {
             let mut each = sinks.iter_mut().enumerate();

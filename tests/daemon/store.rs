@@ -114,6 +114,7 @@ fn sound_is_stored_in_parts_that_stand_alone() {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tamis"));
         // A tone plays as fast as it can: a segment holds many parts.
         let out = folder.path().join(i.to_string());
+        std::fs::create_dir(&out).unwrap();
         let output = command.arg("decode").arg(path).arg("-o").arg(&out).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         for wav in std::fs::read_dir(out).unwrap() {

@@ -121,6 +121,11 @@ impl Socket {
     }
 
     fn place(&mut self, mut item: Item) -> Item {
+        // What is to be said of the end comes without a picture.
+        if item.frame.is_none() && item.gone.is_none() {
+            let why: Vec<String> = item.warnings.drain(..).map(|w| w.to_string()).collect();
+            item.lose("cut_short", why.join("; "));
+        }
         item.stamp.stream = 0;
         item.stamp.index = self.index;
         if item.frame.is_some() {
