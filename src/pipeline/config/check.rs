@@ -8,6 +8,7 @@ use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::media::{FPS, Limits, RATE_LIMIT, check_sound_shape};
+use crate::pipeline::sources::Pixels;
 use crate::pipeline::stages::{Encode, Every, check_fit};
 use crate::runtime::{find_bundle, find_head_with};
 
@@ -103,11 +104,13 @@ fn check_codec(codec: &CodecConfig) -> Result<()> {
 fn check_source(source: &SourceConfig) -> Result<()> {
     let config = |e: Error| Error::config("source", e);
     match source {
+        SourceConfig::Camera { device, width, height, fps, .. } => {
+            check_device(device)?;
+            check_fps(*fps)?;
+            check_picture("source", *width as usize, *height as usize)
+        }
         SourceConfig::Scene { width, height, frames, fps, .. } => {
-            if !FPS.contains(fps) {
-                let reason = format!("{fps}; {} to {} is allowed", FPS.start(), FPS.end());
-                return Err(Error::config("source.fps", reason));
-            }
+            check_fps(*fps)?;
             if *frames == Some(0) {
                 return Err(Error::config("source.frames", "0; at least 1 is needed"));
             }
@@ -149,6 +152,26 @@ fn check_source(source: &SourceConfig) -> Result<()> {
     }
 }
 
+fn check_fps(fps: f64) -> Result<()> {
+    if FPS.contains(&fps) {
+        return Ok(());
+    }
+    let reason = format!("{fps}; {} to {} is allowed", FPS.start(), FPS.end());
+    Err(Error::config("source.fps", reason))
+}
+
+/// Whether a camera is named, not whether it is there: it may come later.
+#[cfg(target_os = "linux")]
+fn check_device(device: &str) -> Result<()> {
+    crate::pipeline::sources::v4l2::find::Identity::parse(device).map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_device(_: &str) -> Result<()> {
+    let reason = "camera is of Linux; pipe what another program captures into kind = \"stdin\"";
+    Err(Error::config("source.kind", reason))
+}
+
 /// Whoever can send pictures can fill the disk: only programs of this machine.
 fn check_loopback(at: &str) -> Result<()> {
     let reason = match at.parse::<SocketAddr>() {
@@ -180,6 +203,9 @@ fn check_picture(at: &str, width: usize, height: usize) -> Result<()> {
 fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
     match source {
         SourceConfig::Scene { .. } => Some((Kind::Image, 3)),
+        SourceConfig::Camera { format, .. } => {
+            Some((Kind::Image, format.map_or(3, Pixels::channels)))
+        }
         SourceConfig::Tone { channels, .. } => Some((Kind::Audio, *channels)),
         SourceConfig::Stdin { raw } | SourceConfig::Socket { raw, .. } => match raw.as_ref()? {
             RawConfig::Video { pixels, .. } => {

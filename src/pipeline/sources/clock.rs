@@ -45,7 +45,7 @@ impl Clock {
     /// The time since boot, of one that the monotonic clock gave.
     pub fn since_boot(&mut self, monotonic: Duration) -> Duration {
         let (before, boot, after) = (read(ClockId::Monotonic), since_boot(), read(ClockId::Monotonic));
-        let slept = boot.saturating_sub(before.midpoint(after));
+        let slept = boot.saturating_sub((before + after) / 2);
         // Whoever was interrupted between the clocks has read nothing; and what is noise must not shake the stamps.
         if after.saturating_sub(before) < CLOSE && slept.abs_diff(self.slept) > CLOSE {
             self.slept = slept;

@@ -7,12 +7,10 @@ mod list;
 mod tree;
 
 pub use list::{Camera, cameras};
-pub use tree::Tree;
+pub use tree::{Node, Tree};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-use tree::Node;
 
 use crate::error::{Error, Result};
 
@@ -152,7 +150,13 @@ impl Finder {
             Identity::Link(_) => {
                 // Without a number of its own it might be any of its kind.
                 self.usb = node.usb.clone().filter(|usb| usb.serial.is_some());
-                None
+                let by_id = self.identity.to_string().contains("/by-id/");
+                (by_id && self.tree.has_twin(&node)).then(|| {
+                    format!(
+                        "two cameras have the name {}; name this one by its place, /dev/v4l/by-path/...",
+                        self.identity
+                    )
+                })
             }
             Identity::Numbered(numbered) => {
                 let numbered = numbered.display().to_string();
@@ -170,16 +174,5 @@ impl Finder {
             }
             Identity::Usb(_) | Identity::Named(..) => None,
         }
-    }
-}
-
-impl Node {
-    /// Whether both would be taken for the same by what they say.
-    fn is_twin(&self, other: &Self) -> bool {
-        let said = |node: &Self| {
-            let usb = node.usb.clone()?;
-            Some((usb.vendor, usb.product, usb.serial, node.index))
-        };
-        self.path != other.path && said(self).is_some() && said(self) == said(other)
     }
 }

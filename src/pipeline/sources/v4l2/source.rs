@@ -49,7 +49,8 @@ pub struct CameraSource {
     wish: Wish,
     stop: Arc<AtomicBool>,
     patience: Patience,
-    state: State,
+    away: Away,
+    playing: Option<Playing>,
     /// What is to be given before anything else comes.
     due: VecDeque<Item>,
     /// What goes with the next item.
@@ -62,12 +63,7 @@ pub struct CameraSource {
     index: u64,
 }
 
-enum State {
-    Away(Away),
-    Playing(Playing),
-}
-
-/// A camera that is looked for.
+/// How a camera is away, or was until it gave a picture.
 struct Away {
     since: Instant,
     /// When it is looked for next, and the pause after that.
@@ -77,14 +73,19 @@ struct Away {
     why: Option<(String, Instant)>,
 }
 
+impl Away {
+    fn new(patience: &Patience) -> Self {
+        let now = Instant::now();
+        Self { since: now, next: now, pause: patience.back_off[0], why: None }
+    }
+}
+
 /// A camera that plays, or should.
 struct Playing {
     shape: Shape,
     sequence: Sequence,
     /// When it gave its last picture, or began.
     heard: Instant,
-    /// How it was away before, until it gives a picture.
-    away: Option<Away>,
 }
 
 impl CameraSource {
@@ -108,16 +109,15 @@ impl CameraSource {
         stop: Arc<AtomicBool>,
         patience: Patience,
     ) -> Self {
-        let now = Instant::now();
-        let away = Away { since: now, next: now, pause: patience.back_off[0], why: None };
         Self {
             name: name.to_owned(),
             finder,
             video,
             wish,
             stop,
+            away: Away::new(&patience),
             patience,
-            state: State::Away(away),
+            playing: None,
             due: VecDeque::new(),
             warnings: Vec::new(),
             said: Vec::new(),
@@ -139,9 +139,9 @@ impl CameraSource {
         let mode = choose(&node.display().to_string(), &modes, &self.wish)?;
         let shape = self.video.start(mode, self.wish.fps)?;
         shape.check(&self.name)?;
-        self.warnings.extend(self.finder.settle(&node).map(Warning::from));
-        let said: Vec<String> =
-            differences(&shape, &self.wish).into_iter().chain(shape.oddities()).collect();
+        let mut said: Vec<String> = self.finder.settle(&node).into_iter().collect();
+        said.extend(differences(&shape, &self.wish));
+        said.extend(shape.oddities());
         let news = said.iter().filter(|s| !self.said.contains(s));
         self.warnings.extend(news.map(|s| Warning::from(s.as_str())));
         self.said = said;
@@ -149,51 +149,32 @@ impl CameraSource {
     }
 
     /// Waits for a while, or looks for the camera if it is time.
-    fn look(&mut self, mut away: Away) {
-        let now = Instant::now();
-        if now < away.next {
-            std::thread::sleep((away.next - now).min(NAP));
-            self.state = State::Away(away);
-            return;
+    fn look(&mut self) {
+        let wait = self.away.next.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            return std::thread::sleep(wait.min(NAP));
         }
-        self.state = match self.begin() {
+        match self.begin() {
             Ok(shape) => {
                 let (sequence, heard) = (Sequence::default(), Instant::now());
-                State::Playing(Playing { shape, sequence, heard, away: Some(away) })
+                self.playing = Some(Playing { shape, sequence, heard });
             }
-            Err(why) => {
-                self.video.close();
-                self.tell(&mut away, &why);
-                away.next = Instant::now() + away.pause;
-                away.pause = (2 * away.pause).min(self.patience.back_off[1]);
-                State::Away(away)
-            }
-        };
+            Err(why) => self.leave(&why),
+        }
     }
 
-    /// Lets the camera go and looks for it after a pause.
-    fn leave(&mut self, playing: Playing, why: &Error) {
+    /// Lets the camera go, to look for it after a pause; says why once, and again if it is another reason after a while.
+    fn leave(&mut self, why: &Error) {
         self.video.close();
-        let now = Instant::now();
-        let pause = self.patience.back_off[0];
-        let fresh = || Away { since: now, next: now, pause, why: None };
-        // One that began and gave nothing is away as it was before.
-        let mut away = playing.away.unwrap_or_else(fresh);
-        self.tell(&mut away, why);
-        away.next = now + away.pause;
-        away.pause = (2 * away.pause).min(self.patience.back_off[1]);
-        self.state = State::Away(away);
-    }
-
-    /// Says once why the camera is away, and again if that is another reason after a while.
-    fn tell(&mut self, away: &mut Away, why: &Error) {
         let why = why.to_string();
-        let told = away.why.as_ref().is_some_and(|(old, at)| *old == why || at.elapsed() < SPEAK);
-        if !told {
+        let told = |(old, at): &(String, Instant)| *old == why || at.elapsed() < SPEAK;
+        if !self.away.why.as_ref().is_some_and(told) {
             let text = format!("{why}; it is looked for until it is back");
             self.lose("camera_gone", text, since_boot(), false);
-            away.why = Some((why, Instant::now()));
+            self.away.why = Some((why, Instant::now()));
         }
+        self.away.next = Instant::now() + self.away.pause;
+        self.away.pause = (2 * self.away.pause).min(self.patience.back_off[1]);
     }
 
     /// Gives a lost item next; one that was a picture has a place in the stream.
@@ -207,12 +188,11 @@ impl CameraSource {
     /// Gives a picture next, behind what is missing before it.
     fn take(&mut self, shot: Shot, playing: &mut Playing) {
         let arrival = since_boot();
-        if let Some(away) = playing.away.take()
-            && away.why.is_some()
-        {
-            let seconds = away.since.elapsed().as_secs_f64();
+        if self.away.why.is_some() {
+            let seconds = self.away.since.elapsed().as_secs_f64();
             self.warnings.push(format!("the camera is back after {seconds:.1} s").into());
         }
+        self.away = Away::new(&self.patience);
         let said = shot.time.map(|t| self.clock.since_boot(t));
         let (before, at) = (self.times.last(), self.times.mend(said, arrival));
         self.warnings.extend(self.times.warning(arrival).map(Warning::from));
@@ -267,29 +247,26 @@ impl Source for CameraSource {
             if self.stopped() {
                 return Ok(None);
             }
-            let idle = Away {
-                since: Instant::now(),
-                next: Instant::now(),
-                pause: self.patience.back_off[0],
-                why: None,
+            let Some(mut playing) = self.playing.take() else {
+                self.look();
+                continue;
             };
-            match std::mem::replace(&mut self.state, State::Away(idle)) {
-                State::Away(away) => self.look(away),
-                State::Playing(mut playing) => match self.video.next(NAP) {
-                    Ok(Some(shot)) => {
-                        playing.heard = Instant::now();
-                        self.take(shot, &mut playing);
-                        self.state = State::Playing(playing);
-                    }
-                    Ok(None) if playing.heard.elapsed() > self.patience.silence => {
-                        let seconds = self.patience.silence.as_secs_f64();
-                        let reason = format!("gives no picture for {seconds} s");
-                        let device = self.finder.identity().to_string();
-                        self.leave(playing, &Error::Device { device, reason });
-                    }
-                    Ok(None) => self.state = State::Playing(playing),
-                    Err(why) => self.leave(playing, &why),
-                },
+            match self.video.next(NAP) {
+                Ok(Some(shot)) => {
+                    playing.heard = Instant::now();
+                    self.take(shot, &mut playing);
+                    self.playing = Some(playing);
+                }
+                Ok(None) if playing.heard.elapsed() <= self.patience.silence => {
+                    self.playing = Some(playing);
+                }
+                Ok(None) => {
+                    let seconds = self.patience.silence.as_secs_f64();
+                    let reason = format!("gives no picture for {seconds} s");
+                    let device = self.finder.identity().to_string();
+                    self.leave(&Error::Device { device, reason });
+                }
+                Err(why) => self.leave(&why),
             }
         }
     }

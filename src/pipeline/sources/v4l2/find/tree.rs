@@ -92,9 +92,19 @@ impl Tree {
         Ok(first.path.clone())
     }
 
+    /// Whether another node would be taken for this one by what it says.
+    pub(super) fn has_twin(&self, node: &Node) -> bool {
+        let said = |node: &Node| {
+            let usb = node.usb.clone()?;
+            Some((usb.vendor, usb.product, usb.serial, node.index))
+        };
+        let twin = |other: &Node| other.path != node.path && said(other) == said(node);
+        node.usb.is_some() && self.nodes().iter().any(twin)
+    }
+
     /// What a camera is known by, whatever its number.
     pub(super) fn identity(&self, node: &Node) -> Identity {
-        let twins = self.nodes().iter().any(|other| node.is_twin(other));
+        let twins = self.has_twin(node);
         let by_id = self.link("v4l/by-id", node).filter(|_| !twins);
         let by_path = || self.link("v4l/by-path", node);
         match (by_id.or_else(by_path), &node.usb) {
