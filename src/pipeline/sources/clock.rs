@@ -44,7 +44,8 @@ impl Clock {
 
     /// The time since boot, of one that the monotonic clock gave.
     pub fn since_boot(&mut self, monotonic: Duration) -> Duration {
-        let (before, boot, after) = (read(ClockId::Monotonic), since_boot(), read(ClockId::Monotonic));
+        let (before, boot, after) =
+            (read(ClockId::Monotonic), since_boot(), read(ClockId::Monotonic));
         let slept = boot.saturating_sub((before + after) / 2);
         // Whoever was interrupted between the clocks has read nothing; and what is noise must not shake the stamps.
         if after.saturating_sub(before) < CLOSE && slept.abs_diff(self.slept) > CLOSE {
@@ -80,8 +81,7 @@ mod tests {
         let mut clock = Clock::new();
         let mut last = Duration::ZERO;
         for _ in 0..1000 {
-            let (before, monotonic, after) =
-                (since_boot(), read(ClockId::Monotonic), since_boot());
+            let (before, monotonic, after) = (since_boot(), read(ClockId::Monotonic), since_boot());
             let found = clock.since_boot(monotonic);
             assert!(found + CLOSE >= before && found <= after + CLOSE);
             assert!(found >= last);

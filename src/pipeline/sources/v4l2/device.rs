@@ -67,7 +67,7 @@ impl Device {
         self.fd.as_ref().ok_or_else(|| self.fault("is not open"))
     }
 
-    /// Lets buffers be filled, from the driver's answer to the end of its list.
+    /// Asks for buffers, maps them, and lets the driver fill them.
     fn lend_all(&mut self, shape: &Shape) -> Result<()> {
         let wanted = shape.bytes();
         let most = wanted.saturating_mul(SLACK.0).saturating_add(SLACK.1);
@@ -137,7 +137,9 @@ impl Video for Device {
         if able & abi::CAP_CAPTURE == 0 {
             let reason = match able & abi::CAP_CAPTURE_PLANES {
                 0 => "captures no video; name the node that does: tamis doctor lists them",
-                _ => "gives pictures in planes of their own, which is not read; take it by another program and stdin",
+                _ => {
+                    "gives pictures in planes of their own, which is not read; take it by another program and stdin"
+                }
             };
             return Err(self.fault(reason));
         }
@@ -192,18 +194,22 @@ impl Video for Device {
             Ok(_) => {}
             Err(e) => return Err(self.error("waiting for a picture", &e.into())),
         }
-        if !ready[0].revents().contains(PollFlags::IN) {
-            return Err(self.error("waiting for a picture", &Errno::NODEV.into()));
-        }
+        let there = ready[0].revents().contains(PollFlags::IN);
         let mut buffer = Buffer::default();
         (buffer.buffer_type, buffer.memory) = (abi::CAPTURE, abi::MMAP);
         match call::<{ abi::DQBUF }, _>(self.fd()?, &mut buffer) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(e) if there && e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            // Something else than a picture woke it, and it says no more of that.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                return Err(self.error("waiting for a picture", &Errno::NODEV.into()));
+            }
             Err(e) => return Err(self.error("taking a picture", &e)),
         }
         let Some(mapped) = self.buffers.get(buffer.index as usize) else {
-            return Err(self.fault(format!("gives buffer {}, which it does not have", buffer.index)));
+            return Err(
+                self.fault(format!("gives buffer {}, which it does not have", buffer.index))
+            );
         };
         let shot = Shot {
             bytes: mapped.copy((buffer.used as usize).min(self.bytes)),

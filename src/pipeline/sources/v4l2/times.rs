@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// A time of capture may lie so far behind its arrival: longer exposures and queues there are not.
 const LATE: Duration = Duration::from_secs(10);
-/// It may lie so far ahead of it: clocks are read one after the other.
-const EARLY: Duration = Duration::from_millis(20);
+/// It may lie so far ahead of it: some drivers say when the picture will be whole, or reckon the camera's own clock.
+const EARLY: Duration = Duration::from_millis(100);
 /// How often repairs are spoken of, at most.
 const SPEAK: Duration = Duration::from_secs(60);
 

@@ -6,9 +6,9 @@ use rustix::fs::{Mode, OFlags};
 
 use super::super::abi::{self, Capability};
 use super::super::device::abilities;
+use super::super::offers;
 use super::super::sys::call;
 use super::super::video::Fourcc;
-use super::super::offers;
 use super::{Identity, Node, Tree};
 
 /// A camera of this machine.

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::super::super::pixels::Pixels;
+use super::super::CameraSource;
 use super::super::find::{Finder, Identity, Tree};
 use super::super::source::Patience;
 use super::super::video::{Colour, Fourcc, Mode, Shape, Shot, Video, Wish};
-use super::super::CameraSource;
 use crate::error::{Error, Result};
 use crate::pipeline::item::Item;
 use crate::pipeline::line::Source;
@@ -32,7 +32,7 @@ pub struct World {
     /// What was opened, node by node.
     pub opened: Vec<PathBuf>,
     pub open: usize,
-    /// Where the camera starts whatever it is asked for.
+    /// The camera does not start, whatever it is asked for.
     pub refuses: bool,
     made: u32,
 }
@@ -209,8 +209,7 @@ impl Stage {
             Pixels::Mjpeg => b"MJPG",
             Pixels::Grey => b"GREY",
         };
-        lock(&world).modes =
-            vec![Mode { fourcc: Fourcc::new(*letters), size, rates: vec![30.0] }];
+        lock(&world).modes = vec![Mode { fourcc: Fourcc::new(*letters), size, rates: vec![30.0] }];
         let wish = Wish { width: size[0], height: size[1], fps: 30.0, pixels: Some(pixels) };
         let finder = Finder::new(machine.tree.clone(), named(&machine));
         let (video, halt) = (Fake::new(&world), Arc::clone(&stop));

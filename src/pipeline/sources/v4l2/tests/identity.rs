@@ -24,9 +24,17 @@ fn names_are_read_or_refused_with_an_example() {
     };
     assert_eq!(usb("usb:046d:0825"), of(None));
     assert_eq!(usb("usb:046D:0825:A:7"), of(Some("A:7")));
-    for wrong in
-        ["", "video0", "0", "usb:", "usb:46d:825", "usb:046d", "usb:046d:0825:", "usb:+46d:0825", "/"]
-    {
+    for wrong in [
+        "",
+        "video0",
+        "0",
+        "usb:",
+        "usb:46d:825",
+        "usb:046d",
+        "usb:046d:0825:",
+        "usb:+46d:0825",
+        "/",
+    ] {
         let why = Identity::parse(wrong).expect_err(wrong).to_string();
         assert!(why.contains("source.device") && why.contains("usb:046d:0825"), "{why}");
     }
@@ -38,8 +46,7 @@ fn a_number_is_looked_up_once_and_a_name_from_then_on() {
     machine.plug(0, "Eye", "1-2", EYE, ("1.0", 0));
     machine.name("by-id", LINK, 0);
     machine.name("by-path", "pci-usb-0:2:1.0-video-index0", 0);
-    let mut finder =
-        Finder::new(machine.tree.clone(), Identity::Numbered(machine.node(0)));
+    let mut finder = Finder::new(machine.tree.clone(), Identity::Numbered(machine.node(0)));
     let node = finder.look().expect("it is there");
     let said = finder.settle(&node).expect("it is said");
     assert!(said.contains("video0") && said.contains(LINK), "{said}");

@@ -100,10 +100,11 @@ pub fn jpeg(width: u32, height: u32, gray: bool) -> Vec<u8> {
     let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut to, 95);
     let pixel = |x: u32| [(x / 16 * 40) as u8, 128, 255 - (x / 16 * 40) as u8];
     let channels = if gray { 1 } else { 3 };
-    let pixels: Vec<u8> =
-        (0..height).flat_map(|_| 0..width).flat_map(|x| pixel(x).into_iter().take(channels)).collect();
-    let colour =
-        if gray { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
+    let pixels: Vec<u8> = (0..height)
+        .flat_map(|_| 0..width)
+        .flat_map(|x| pixel(x).into_iter().take(channels))
+        .collect();
+    let colour = if gray { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
     encoder.encode(&pixels, width, height, colour).expect("a JPEG");
     to.into_inner()
 }

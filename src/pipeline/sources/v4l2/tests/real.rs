@@ -28,9 +28,13 @@ fn what_is_no_camera_says_so() {
 #[test]
 fn a_real_camera_plays() {
     let all = cameras();
-    let can = |formats: &[(super::super::Fourcc, _)]| formats.iter().any(|f| f.0.pixels().is_some());
+    let can =
+        |formats: &[(super::super::Fourcc, _)]| formats.iter().any(|f| f.0.pixels().is_some());
     let Some(camera) = all.iter().find(|c| can(&c.formats)) else {
-        println!("skipped: no camera at /dev/video* that can be opened and read ({} nodes)", all.len());
+        println!(
+            "skipped: no camera at /dev/video* that can be opened and read ({} nodes)",
+            all.len()
+        );
         return;
     };
     let formats: Vec<String> = camera.formats.iter().map(|(f, s)| format!("{f} {s:?}")).collect();

