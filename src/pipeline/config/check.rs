@@ -254,3 +254,40 @@ fn check_sinks(streams: &[StreamConfig]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn parse(source: &str) -> Result<Config> {
+        let rest = "[codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"container\"\npath = \"-\"";
+        Config::parse(&format!("[source]\nkind = \"camera\"\n{source}\n{rest}"), "test.toml")
+    }
+
+    #[test]
+    fn cameras_are_named_by_what_lasts_and_need_not_be_there() {
+        let link = "device = \"/dev/v4l/by-id/usb-x\"";
+        let config = parse(link).expect("a camera");
+        let SourceConfig::Camera { width, height, fps, format, .. } = &config.streams[0].source
+        else {
+            panic!("{:?}", config.streams[0].source)
+        };
+        assert_eq!((*width, *height, *fps, *format), (640, 480, 30.0, None));
+        assert!(config.streams[0].is_live());
+        config.streams[0].build(&Default::default()).expect("a line that waits for its camera");
+        let all = "device = \"usb:046d:0825\"\nwidth = 1280\nheight = 720\nfps = 29.97\nformat = \"mjpeg\"";
+        parse(all).expect("a camera");
+        for (source, words) in [
+            ("device = \"0\"".to_owned(), "usb:046d:0825"),
+            (format!("{link}\nfps = 0"), "source.fps"),
+            (format!("{link}\nwidth = 0"), "at least 1x1"),
+            (format!("{link}\nwidth = 100000\nheight = 100000"), "limit"),
+            (format!("{link}\nformat = \"h264\""), "yuyv"),
+            (format!("{link}\nformat = \"grey\""), "codec.bundle"),
+            (String::new(), "device"),
+        ] {
+            let why = parse(&source).expect_err(&source).to_string();
+            assert!(why.contains(words), "{source}: {why}");
+        }
+    }
+}

@@ -54,11 +54,6 @@ impl Mapping {
         Ok(Self { at, len })
     }
 
-    /// Bytes in it.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     /// A copy of the first bytes, `len` or all there are. The driver must have given the buffer back.
     pub fn copy(&self, len: usize) -> Vec<u8> {
         let len = len.min(self.len);
