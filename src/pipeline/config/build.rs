@@ -14,6 +14,8 @@ use crate::pipeline::line::{Full, Pipeline, Sink, Source, Stage};
 use crate::pipeline::media::{RawDepth, WavDepth};
 use crate::pipeline::sinks::{Container, Frames, JsonLines, Picture, Stored};
 use crate::pipeline::sources::synthetic::{Scene, Tone};
+#[cfg(target_os = "linux")]
+use crate::pipeline::sources::v4l2::{CameraSource, Device, Wish, find::Identity};
 use crate::pipeline::sources::{
     Files, Numbered, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch, find_files,
 };
@@ -41,7 +43,7 @@ impl StreamConfig {
     pub fn is_live(&self) -> bool {
         match &self.source {
             SourceConfig::Scene { live, frames, .. } => *live || frames.is_none(),
-            SourceConfig::Socket { .. } => true,
+            SourceConfig::Socket { .. } | SourceConfig::Camera { .. } => true,
             SourceConfig::Files { .. }
             | SourceConfig::Watch { .. }
             | SourceConfig::Stdin { .. }
@@ -200,6 +202,18 @@ impl StreamConfig {
                 let raw = raw.as_ref().map(RawConfig::raw);
                 let how = Reading { raw, live: true, ..Reading::default() };
                 Box::new(Socket::new(&self.name, peer, how, place.stop.clone())?)
+            }
+            #[cfg(target_os = "linux")]
+            SourceConfig::Camera { device, width, height, fps, format } => {
+                let (width, height, fps, pixels) = (*width, *height, *fps, *format);
+                let wish = Wish { width, height, fps, pixels };
+                let (identity, video) = (Identity::parse(device)?, Box::new(Device::new()));
+                let stop = place.stop.clone();
+                Box::new(CameraSource::new(&self.name, identity, wish, video, stop))
+            }
+            #[cfg(not(target_os = "linux"))]
+            SourceConfig::Camera { .. } => {
+                return Err(Error::config("source.kind", "camera is of Linux"));
             }
             SourceConfig::Scene { width, height, frames, fps, live, seed } => {
                 let scene = Scene::new(*width, *height, *seed);

@@ -8,6 +8,7 @@ use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::media::{FPS, Limits, RATE_LIMIT, check_sound_shape};
+use crate::pipeline::sources::Pixels;
 use crate::pipeline::stages::{Encode, Every, check_fit};
 use crate::runtime::{find_bundle, find_head_with};
 
@@ -119,11 +120,13 @@ fn check_codec(codec: &CodecConfig) -> Result<()> {
 fn check_source(source: &SourceConfig) -> Result<()> {
     let config = |e: Error| Error::config("source", e);
     match source {
+        SourceConfig::Camera { device, width, height, fps, .. } => {
+            check_device(device)?;
+            check_fps(*fps)?;
+            check_picture("source", *width as usize, *height as usize)
+        }
         SourceConfig::Scene { width, height, frames, fps, .. } => {
-            if !FPS.contains(fps) {
-                let reason = format!("{fps}; {} to {} is allowed", FPS.start(), FPS.end());
-                return Err(Error::config("source.fps", reason));
-            }
+            check_fps(*fps)?;
             if *frames == Some(0) {
                 return Err(Error::config("source.frames", "0; at least 1 is needed"));
             }
@@ -165,6 +168,26 @@ fn check_source(source: &SourceConfig) -> Result<()> {
     }
 }
 
+fn check_fps(fps: f64) -> Result<()> {
+    if FPS.contains(&fps) {
+        return Ok(());
+    }
+    let reason = format!("{fps}; {} to {} is allowed", FPS.start(), FPS.end());
+    Err(Error::config("source.fps", reason))
+}
+
+/// Whether a camera is named, not whether it is there: it may come later.
+#[cfg(target_os = "linux")]
+fn check_device(device: &str) -> Result<()> {
+    crate::pipeline::sources::v4l2::find::Identity::parse(device).map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_device(_: &str) -> Result<()> {
+    let reason = "camera is of Linux; pipe what another program captures into kind = \"stdin\"";
+    Err(Error::config("source.kind", reason))
+}
+
 /// Whoever can send pictures can fill the disk: only programs of this machine.
 fn check_loopback(at: &str) -> Result<()> {
     let reason = match at.parse::<SocketAddr>() {
@@ -196,6 +219,9 @@ fn check_picture(at: &str, width: usize, height: usize) -> Result<()> {
 fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
     match source {
         SourceConfig::Scene { .. } => Some((Kind::Image, 3)),
+        SourceConfig::Camera { format, .. } => {
+            Some((Kind::Image, format.map_or(3, Pixels::channels)))
+        }
         SourceConfig::Tone { channels, .. } => Some((Kind::Audio, *channels)),
         SourceConfig::Stdin { raw } | SourceConfig::Socket { raw, .. } => match raw.as_ref()? {
             RawConfig::Video { pixels, .. } => {
@@ -244,4 +270,41 @@ fn check_sinks(streams: &[StreamConfig]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn parse(source: &str) -> Result<Config> {
+        let rest = "[codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"container\"\npath = \"-\"";
+        Config::parse(&format!("[source]\nkind = \"camera\"\n{source}\n{rest}"), "test.toml")
+    }
+
+    #[test]
+    fn cameras_are_named_by_what_lasts_and_need_not_be_there() {
+        let link = "device = \"/dev/v4l/by-id/usb-x\"";
+        let config = parse(link).expect("a camera");
+        let SourceConfig::Camera { width, height, fps, format, .. } = &config.streams[0].source
+        else {
+            panic!("{:?}", config.streams[0].source)
+        };
+        assert_eq!((*width, *height, *fps, *format), (640, 480, 30.0, None));
+        assert!(config.streams[0].is_live());
+        config.streams[0].build(&Default::default()).expect("a line that waits for its camera");
+        let all = "device = \"usb:046d:0825\"\nwidth = 1280\nheight = 720\nfps = 29.97\nformat = \"mjpeg\"";
+        parse(all).expect("a camera");
+        for (source, words) in [
+            ("device = \"0\"".to_owned(), "usb:046d:0825"),
+            (format!("{link}\nfps = 0"), "source.fps"),
+            (format!("{link}\nwidth = 0"), "at least 1x1"),
+            (format!("{link}\nwidth = 100000\nheight = 100000"), "limit"),
+            (format!("{link}\nformat = \"h264\""), "yuyv"),
+            (format!("{link}\nformat = \"grey\""), "codec.bundle"),
+            (String::new(), "device"),
+        ] {
+            let why = parse(&source).expect_err(&source).to_string();
+            assert!(why.contains(words), "{source}: {why}");
+        }
+    }
 }

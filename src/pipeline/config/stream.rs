@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::line::Full;
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::rate::Bucket;
+use crate::pipeline::sources::Pixels;
 use crate::pipeline::stages::{Hours, KEYS, Target};
 use crate::runtime::{HeadOptions, options_within};
 
@@ -154,6 +155,22 @@ pub enum SourceConfig {
     Stdin {
         /// What bare bytes are: `video` or `audio`.
         raw: Option<RawConfig>,
+    },
+    /// A camera of this machine.
+    Camera {
+        /// A link, `/dev/v4l/by-id/...`; or `usb:VENDOR:PRODUCT`, with or without `:SERIAL`; or a node, `/dev/video0`.
+        device: String,
+        /// Columns.
+        #[serde(default = "default_camera_width")]
+        width: u32,
+        /// Rows.
+        #[serde(default = "default_camera_height")]
+        height: u32,
+        /// Pictures a second.
+        #[serde(default = "default_fps")]
+        fps: f64,
+        /// `yuyv`, `nv12`, `rgb24`, `mjpeg` or `grey`; chosen if nothing is said, but never `grey`.
+        format: Option<Pixels>,
     },
     /// A scene made in code.
     Scene {
@@ -346,6 +363,14 @@ fn default_width() -> usize {
 
 fn default_height() -> usize {
     360
+}
+
+fn default_camera_width() -> u32 {
+    640
+}
+
+fn default_camera_height() -> u32 {
+    480
 }
 
 fn default_fps() -> f64 {

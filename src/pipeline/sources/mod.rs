@@ -1,4 +1,4 @@
-//! Where items come from: files and folders, standard input, scenes made in code.
+//! Where items come from: files and folders, standard input, cameras, scenes made in code.
 
 mod clock;
 mod feed;
@@ -9,8 +9,11 @@ mod mcap;
 mod numbered;
 mod paced;
 mod packets;
+mod pixels;
 mod socket;
 pub mod synthetic;
+#[cfg(target_os = "linux")]
+pub mod v4l2;
 mod watch;
 
 pub use feed::{Feed, Raw, Reading};
@@ -20,6 +23,7 @@ pub use made::{SceneSource, ToneSource};
 pub use mcap::{holds_packets, recording};
 pub use numbered::Numbered;
 pub use paced::Paced;
+pub use pixels::Pixels;
 pub use socket::{Peer, Socket};
 pub use watch::Watch;
 
