@@ -77,7 +77,32 @@ fn machine() -> Vec<Finding> {
         },
     });
     found.push(room("disk", Path::new(".")));
+    found.extend(cameras());
     found
+}
+
+/// Cameras, by what they are known by in a config.
+#[cfg(target_os = "linux")]
+fn cameras() -> Vec<Finding> {
+    let found = crate::pipeline::sources::v4l2::find::cameras();
+    if found.is_empty() {
+        return vec![Finding { what: "cameras", good: true, words: "none".into() }];
+    }
+    let finding = |c: crate::pipeline::sources::v4l2::find::Camera| {
+        let formats: Vec<String> = c.formats.iter().map(|(f, _)| f.to_string()).collect();
+        let (good, offers) = match formats.is_empty() {
+            true => (false, "may not be opened; is this user in the group `video`?".into()),
+            false => (true, formats.join(", ")),
+        };
+        let words = format!("{}: device = \"{}\" ({})", c.name, c.identity, offers);
+        Finding { what: "camera", good, words }
+    };
+    found.into_iter().map(finding).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cameras() -> Vec<Finding> {
+    vec![Finding { what: "cameras", good: true, words: "are read on Linux only".into() }]
 }
 
 /// The time that a picture takes.
