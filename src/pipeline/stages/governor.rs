@@ -18,7 +18,7 @@ const PATIENCE: [u32; 2] = [6, 100];
 /// How much more a rung is taken to cost than the one below it, before it was tried.
 const GUESS: f64 = 1.6;
 /// A rung that had to be left again so soon was taken back too early.
-const SOON: u32 = 10;
+const SOON: u32 = 40;
 
 /// What both ends of a line know.
 struct Load {
@@ -163,12 +163,12 @@ impl Load {
         self.room = if share * ratio < LOW { self.room + 1 } else { 0 };
         // What a rung costs is forgotten slowly: what else ran then may be over.
         if let Some(above) = &mut self.costs[better] {
-            *above *= 0.98;
+            *above *= 0.993;
         }
         if self.room < self.patience {
             return step;
         }
-        if self.since > 10 * SOON {
+        if self.since > 5 * SOON {
             self.patience = PATIENCE[0];
         }
         (self.room, self.since) = (0, 0);
