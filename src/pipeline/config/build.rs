@@ -120,7 +120,8 @@ impl StreamConfig {
         let pack = pack.keys(self.codec.keys).ladder(ladder.clone());
         match self.codec.target() {
             Some(target) => {
-                stages.push(Box::new(Rated::new(bundle.clone(), channels, pack, target)?));
+                let rated = Rated::new(bundle.clone(), channels, pack, target)?;
+                stages.push(Box::new(if self.is_live() { rated.quick() } else { rated }));
             }
             None => {
                 let quality = self.codec.quality.map_or(Ok(Quality::DEFAULT), Quality::new)?;

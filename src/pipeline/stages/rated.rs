@@ -35,6 +35,9 @@ pub enum Target {
     Rate(Bucket),
 }
 
+/// How many times its bits a live picture may take before it is coded again.
+const FAR_TOO_MUCH: f64 = 2.5;
+
 /// Encodes and packs, and finds for every packet the quality that gives it its size.
 #[derive(Debug)]
 pub struct Rated {
@@ -50,6 +53,8 @@ pub struct Rated {
     last: Option<Duration>,
     apart: Duration,
     spent: Arc<Mutex<Spent>>,
+    /// Whether a picture is coded once, or twice at most.
+    quick: bool,
 }
 
 /// What was coded at a rate.
@@ -96,7 +101,15 @@ impl Rated {
             last: None,
             apart: FRAME,
             spent: Arc::default(),
+            quick: false,
         })
+    }
+
+    /// Codes pictures of a rate once, or twice if one takes far too much, and finds the quality from one to the next: for
+    /// what is live.
+    pub fn quick(mut self) -> Self {
+        self.quick = true;
+        self
     }
 
     /// What it spends, as it goes on.
@@ -135,6 +148,9 @@ impl Rated {
         let mut trials =
             Trials { encoder: &mut self.encoder, pack: &self.pack, frame, stamp, end, first: true };
         let coded = match &self.target {
+            Target::Rate(_) if self.quick && !frame.is_audio() => {
+                trials.once(self.quality, budget)?
+            }
             Target::Rate(bucket) if !frame.is_audio() => {
                 trials.next_of(self.quality, budget, bucket.saved() + budget)?
             }
@@ -146,7 +162,12 @@ impl Rated {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         spent.add(coded.bits(), time, coded.latent.quality);
         drop(spent);
-        self.quality = coded.latent.quality;
+        self.quality = match &self.target {
+            Target::Rate(bucket) if self.quick && !frame.is_audio() => {
+                next_quality(coded.latent.quality, coded.bits(), bucket.budget(time))?
+            }
+            _ => coded.latent.quality,
+        };
         self.last = Some(stamp.captured);
         self.pack.keep(stamp, &coded.latent);
         Ok(Coded { budget, ..coded })
@@ -191,6 +212,19 @@ impl Coded {
     }
 }
 
+/// The quality for a picture that is to take `budget` bits, after one of this quality took `bits`. As long as that is
+/// near it stays: only pictures of one quality continue each other.
+fn next_quality(quality: Quality, bits: f64, budget: f64) -> Result<Quality> {
+    let off = (budget / bits.max(1.0)).log2();
+    if (-0.2..0.5).contains(&off) {
+        return Ok(quality);
+    }
+    // Sixteen qualities double the size, more or less; not all at once, as the next picture may be another.
+    let step = (12.0 * off).round().clamp(-24.0, 12.0);
+    let next = f64::from(quality.value()) + step;
+    Quality::new(next.clamp(Quality::MIN.value().into(), Quality::MAX.value().into()) as u8)
+}
+
 /// One frame, coded again and again.
 struct Trials<'a> {
     encoder: &'a mut Encoder,
@@ -210,6 +244,15 @@ impl Trials<'_> {
         let latent = self.encoder.push(self.frame, self.end)?;
         let packet = self.pack.pack(&latent, self.stamp, alone)?;
         Ok(Coded { latent, packet, budget: 0.0 })
+    }
+
+    /// As it comes; once more, coarser, if it takes far more than it may.
+    fn once(&mut self, quality: Quality, budget: f64) -> Result<Coded> {
+        let coded = self.code(quality, 0.0, false)?;
+        if coded.bits() <= FAR_TOO_MUCH * budget || quality == Quality::MIN {
+            return Ok(coded);
+        }
+        self.code(next_quality(quality, coded.bits(), budget)?, 0.0, true)
     }
 
     /// The next picture of a stream: at the quality before as long as that fits, since only then it
