@@ -17,6 +17,7 @@ pub mod sources;
 pub mod stages;
 mod stats;
 pub mod store;
+pub mod uplink;
 mod warning;
 
 pub use flight::Flight;

@@ -45,7 +45,8 @@ pub use write::{Refused, StreamWriter, Written};
 
 use crate::error::{Error, Result};
 use segment::{CLOSED, OPEN, path};
-use settings::{LOCK, check_name, is_name};
+pub(crate) use settings::check_name;
+use settings::{LOCK, is_name};
 use state::State;
 
 /// A folder of streams that this process alone writes.
