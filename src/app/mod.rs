@@ -24,6 +24,7 @@ mod info;
 mod log;
 mod order;
 mod overlay;
+mod receive;
 mod recover;
 mod replay;
 mod time;
@@ -85,6 +86,7 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
             Err(e) => Err(e.into()),
         },
         Verb::Run(a) => daemon::run(&a),
+        Verb::Receive(a) => receive::run(&a),
         Verb::Check(a) => check::run(&a),
         Verb::Fit(a) => fit::run(&a),
         Verb::Order(a) => order::run(&a),

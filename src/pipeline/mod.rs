@@ -3,6 +3,7 @@
 //! A pipeline is a line, not a graph: one [`Item`] travels down it, and stages add parts to it. A
 //! batch is a stream that ends; files and cameras run through the same loop.
 
+pub mod archive;
 pub mod config;
 mod flight;
 mod hint;

@@ -131,10 +131,11 @@ impl Out {
         let mut whole: Option<(Arc<StreamHeader>, Packet)> = None;
         for (header, packet) in found {
             let index = packet.stamp.index;
-            match &mut whole {
-                Some((_, whole)) if whole.join(&packet) => {}
-                None if packet.header.first_group == 0 => whole = Some((header, packet)),
-                _ => left.entry(index).or_default().push((header, packet)),
+            let joined = whole.as_mut().is_some_and(|(_, whole)| whole.join(&packet));
+            if whole.is_none() && packet.header.first_group == 0 {
+                whole = Some((header, packet));
+            } else if !joined {
+                left.entry(index).or_default().push((header, packet));
             }
         }
         let Some((header, packet)) = whole else { return Ok(None) };

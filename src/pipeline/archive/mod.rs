@@ -131,9 +131,10 @@ impl Archive {
         let folder = self.folder.join(device);
         let place = folder.join(stream);
         let io = |e| Error::io(&place, e);
+        self.disk.make_folder(&folder).map_err(io)?;
+        self.disk.sync_folder(&self.folder).map_err(io)?;
         self.disk.make_folder(&place).map_err(io)?;
         self.disk.sync_folder(&folder).map_err(io)?;
-        self.disk.sync_folder(&self.folder).map_err(io)?;
         let shelf = Arc::new(Shelf::new(Stream::open(self.disk.clone(), place)?));
         streams.insert(name, shelf.clone());
         Ok(shelf)

@@ -90,8 +90,12 @@ impl Stream {
             })
         });
         let (main, late) = (main?, late?);
+        let now = self.disk.now();
         let Some(segment) = self.segments.get_mut(&number) else { return Ok(()) };
         (segment.bytes, segment.late) = (main.bytes, late.bytes);
+        if late.bytes > segment.waiting {
+            segment.since.get_or_insert(now);
+        }
         segment.counts = Some(Counts::of(&entries));
         segment.entries = Some(entries);
         // What a crash left: the end of a segment may be a piece of a packet.
@@ -187,10 +191,6 @@ impl Stream {
             if let Err(e) = self.load(number) {
                 self.error = Some(e.to_string());
                 self.rest = now + WAITS[0];
-            }
-            let late = self.segments.get(&number).is_some_and(|s| s.late > s.waiting);
-            if late && self.join(number).is_err() {
-                return;
             }
             if let Some(segment) = self.segments.get_mut(&number).filter(|s| s.since.is_none()) {
                 segment.entries = None;

@@ -1,10 +1,10 @@
 //! A batch comes: what of it is new, and where it goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use super::segment::{Entry, LATE, MAIN, Segment, bits, identity, path};
+use super::segment::{Counts, Entry, LATE, MAIN, Segment, bits, identity, path};
 use super::stream::Stream;
 use crate::bitstream::{Event, Limits, Packet, PacketReader, PacketWriter, StreamHeader};
 use crate::error::{Error, Result};
@@ -72,6 +72,7 @@ impl Stream {
         let mut headers: BTreeMap<u32, Arc<StreamHeader>> = BTreeMap::new();
         let mut taken = Taken::default();
         let mut chunks = bytes.chunks(CHUNK);
+        let mut ended = false;
         loop {
             match reader.next_event()? {
                 Some(Event::Header(header)) => {
@@ -89,8 +90,11 @@ impl Stream {
                 Some(Event::Damage { .. }) => taken.damaged += 1,
                 None => match chunks.next() {
                     Some(chunk) => reader.push(chunk),
-                    None if reader.is_finished() => return Ok(taken),
-                    None => reader.finish(),
+                    None if ended => return Ok(taken),
+                    None => {
+                        reader.finish();
+                        ended = true;
+                    }
                 },
             }
         }
@@ -104,6 +108,10 @@ impl Stream {
         additions: &mut BTreeMap<u64, Addition>,
         taken: &mut Taken,
     ) -> Result<()> {
+        if packet.header.lengths.is_empty() {
+            taken.known += 1;
+            return Ok(());
+        }
         let index = packet.stamp.index;
         let sound = header.rate() > 0;
         let alone = packet.header.first_group == 0
@@ -128,10 +136,6 @@ impl Stream {
         }
         let new = bits(packet) & !entry.groups;
         entry.groups |= new;
-        let empty = entry.groups == 0;
-        if empty {
-            entries.remove(&index);
-        }
         if new == 0 {
             taken.known += 1;
             return Ok(());
@@ -161,8 +165,7 @@ impl Stream {
             let (what, actual) = ("bytes that wait for groups before them".into(), segment.late);
             return Err(Error::Limit { what, limit: LATE_MOST, actual });
         }
-        let begun: BTreeSet<&u64> = additions.keys().collect();
-        limit("segments of one batch", begun.len())
+        limit("segments of one batch", additions.len())
     }
 
     /// Writes what was sorted.
@@ -200,7 +203,11 @@ impl Stream {
             if let Err(e) = written {
                 // A piece of it may be there, or all of it in memory only.
                 segment.doubtful = true;
-                let _ = file.truncate(before.unwrap_or(0));
+                let _ = match before {
+                    Some(before) => file.truncate(before),
+                    // An empty file is no recording.
+                    None => self.disk.remove(&path),
+                };
                 return Err(e);
             }
             let len = before.unwrap_or(0) + bytes.len() as u64;
@@ -219,7 +226,7 @@ impl Stream {
             segment.since.get_or_insert(now);
         }
         segment.touched = now;
-        segment.counts = segment.entries.as_ref().map(super::segment::Counts::of);
+        segment.counts = segment.entries.as_ref().map(Counts::of);
         Ok(())
     }
 

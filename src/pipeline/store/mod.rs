@@ -25,7 +25,7 @@ mod status;
 mod stones;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod thin;
 mod tick;
 mod tombstone;
