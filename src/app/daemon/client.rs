@@ -44,7 +44,9 @@ pub enum Answer {
     Later(String, Option<Duration>),
     /// The stream is wrong, as it is: others may go on.
     Conflict(String),
-    /// This batch will never be taken; smaller ones may.
+    /// It is too large for something on the way.
+    TooLarge(String),
+    /// What is in it will never be taken, or one packet of it.
     Never(String),
 }
 
@@ -149,8 +151,8 @@ impl Client {
                 Answer::Later(format!("{words}; see uplink.token_file"), None)
             }
             409 if body["conflicts"].is_u64() => Answer::Conflict(words),
-            413 => Answer::Never(words),
-            400 if body["final"] == true => Answer::Never(words),
+            400 | 413 if body["final"] == true => Answer::Never(words),
+            413 => Answer::TooLarge(words),
             429 | 503 => Answer::Later(words, again),
             300..400 => Answer::Later(format!("{words}: it is elsewhere; change uplink.url"), None),
             _ => Answer::Later(words, None),

@@ -266,7 +266,8 @@ impl Daemon {
             let stored = c.streams.iter().filter(|s| s.sink.contains(&SinkConfig::Store));
             stored.map(|s| s.name.clone()).collect()
         };
-        let sends = moved || self.config.uplink != new.uplink || stored(&self.config) != stored(&new);
+        let sends =
+            moved || self.config.uplink != new.uplink || stored(&self.config) != stored(&new);
         if sends {
             // It lets go of the store, which may be opened again.
             self.board.set_uplink(None);

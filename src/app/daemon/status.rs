@@ -214,8 +214,9 @@ impl Pages for Board {
             "version": env!("CARGO_PKG_VERSION"), "uptime_s": self.uptime().as_secs_f64(),
             "device": format!("cpu ({})", Simd::best().name()), "ready": self.ready().0,
             "reloads": { "taken": taken, "refused": refused },
-            "store": self.store().map(|(s, quota)| store_json(&s, quota)), 
-            "uplink": self.uplink().map(|u| u.status()), "streams": streams,
+            "store": self.store().map(|(s, quota)| store_json(&s, quota)),
+            "uplink": self.uplink().map_or_else(|| json!({ "state": "off" }), |u| u.status()),
+            "streams": streams,
         })
     }
 

@@ -174,6 +174,9 @@ impl Work {
                 continue;
             };
             self.nap(self.pace.wait(self.begun.elapsed()));
+            if self.shared.stop.load(Ordering::Relaxed) {
+                return;
+            }
             let begin = self.begun.elapsed();
             let answer = self.client.send(&batch);
             if let Answer::Taken = answer {
@@ -200,6 +203,11 @@ impl Work {
                     seen.recent.pop_front();
                 }
             }
+            Answer::Never(why) | Answer::TooLarge(why) if batch.packets > 1 => {
+                self.fail(batch, &why);
+                self.most = (self.most.min(batch.bytes.len()) / 2).max(1);
+            }
+            Answer::TooLarge(why) => self.hear(Answer::Later(why, None), batch),
             Answer::Later(why, again) => {
                 self.fail(batch, &why);
                 let random = RandomState::new().hash_one(self.begun.elapsed()) % 1000;
@@ -210,11 +218,7 @@ impl Work {
             Answer::Conflict(why) => {
                 let why = format!("{}: {why}", batch.stream);
                 self.fail(batch, &why);
-                self.with(|uplink| uplink.hold(&batch.stream, CONFLICT));
-            }
-            Answer::Never(why) if batch.packets > 1 => {
-                self.fail(batch, &why);
-                self.most = (self.most.min(batch.bytes.len()) / 2).max(1);
+                self.with(|uplink| uplink.hold(&batch.stream, CONFLICT, &why));
             }
             Answer::Never(why) => {
                 let (stream, index) = (&batch.stream, batch.indices.map_or(0, |i| i.0));

@@ -9,7 +9,7 @@ mod connections;
 mod routes;
 mod socket;
 
-pub(in crate::app) use self::access::{Access, Named, Verdict};
+pub(in crate::app) use self::access::{Access, Named};
 pub(in crate::app) use self::body::Body;
 pub(in crate::app) use self::connections::Answers;
 pub(in crate::app) use self::routes::{closing, of_kind, text, turned_away, verdict};

@@ -31,7 +31,9 @@ impl Numbers {
             (&self.damaged, taken.damaged),
             (&self.conflicts, taken.conflicts),
         ];
-        counts.iter().for_each(|(sum, n)| drop(sum.fetch_add(*n, Ordering::Relaxed)));
+        for (sum, n) in counts {
+            sum.fetch_add(n, Ordering::Relaxed);
+        }
     }
 
     /// Counts a batch that was not.
@@ -82,7 +84,9 @@ impl Numbers {
         type Part = fn(&StreamStatus) -> f64;
         let parts: [(&str, &str, Part); 4] = [
             ("tamis_received_bytes", "Bytes of all files.", |s| s.bytes as f64),
-            ("tamis_received_packets", "Packets of which something is there.", |s| s.packets as f64),
+            ("tamis_received_packets", "Packets of which something is there.", |s| {
+                s.packets as f64
+            }),
             ("tamis_received_partial_packets", "Packets of which groups are missing.", |s| {
                 s.partial() as f64
             }),

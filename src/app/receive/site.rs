@@ -9,17 +9,18 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::numbers::Numbers;
-use super::upload::{Refusal, claims_too_much, drain, read};
+use super::upload::{Refusal, claim, drain, read};
 use crate::app::http::{Access, Answers, Body, closing, of_kind, text, turned_away, verdict};
 use crate::app::log;
 use crate::error::{Error, Result};
 use crate::pipeline::archive::{Archive, Taken};
 
-/// Uploads that are in memory at once.
-const AT_ONCE: usize = 4;
+/// Bytes of uploads that are in memory at once, in units of so many.
+const AT_ONCE: usize = 64 << 20;
+const UNIT: usize = 64 << 10;
 /// What an upload must say it is: a browser cannot send that from some other page without asking.
 const KIND: &str = "application/x-tamis";
-/// Seconds after which to try again when all places are taken.
+/// Seconds after which to try again when there is no room.
 const AGAIN: HeaderValue = HeaderValue::from_static("1");
 
 const JSON: &str = "application/json";
@@ -34,13 +35,14 @@ pub struct Site {
     access: Access,
     archive: Arc<Archive>,
     numbers: Arc<Numbers>,
-    places: Semaphore,
+    /// Units that are free.
+    room: Semaphore,
 }
 
 impl Site {
     /// A site that nobody has visited yet.
     pub fn new(access: Access, archive: Arc<Archive>, numbers: Arc<Numbers>) -> Self {
-        Self { access, archive, numbers, places: Semaphore::new(AT_ONCE) }
+        Self { access, archive, numbers, room: Semaphore::new(AT_ONCE / UNIT) }
     }
 
     /// Takes an upload.
@@ -57,12 +59,14 @@ impl Site {
             drain(request.into_body()).await;
             return self.refuse((StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
         }
-        if let Some(refusal) = claims_too_much(&request) {
-            return self.refuse(refusal);
-        }
-        let Ok(_place) = self.places.try_acquire() else {
+        let claim = match claim(&request) {
+            Ok(bytes) => bytes,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        // Many who are slow may send little each, few may send much.
+        let Ok(_room) = self.room.try_acquire_many(claim.div_ceil(UNIT).max(1) as u32) else {
             drain(request.into_body()).await;
-            let words = "as many uploads as there are places; try again".into();
+            let words = "there is no room for more uploads; try again".into();
             let mut response = self.refuse((StatusCode::SERVICE_UNAVAILABLE, words));
             response.headers_mut().insert(RETRY_AFTER, AGAIN);
             return response;

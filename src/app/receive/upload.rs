@@ -23,11 +23,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Why a body was not taken: the answer, and in words.
 pub type Refusal = (StatusCode, String);
 
-/// Whether the length that is claimed is too much.
-pub fn claims_too_much(request: &Request<Incoming>) -> Option<Refusal> {
-    let length = request.headers().get(CONTENT_LENGTH)?;
-    let length = length.to_str().ok().and_then(|l| l.parse::<u64>().ok());
-    length.is_none_or(|l| l > MOST as u64).then(too_large)
+/// The length that is claimed; the most that is taken if none is.
+pub fn claim(request: &Request<Incoming>) -> Result<usize, Refusal> {
+    let Some(length) = request.headers().get(CONTENT_LENGTH) else { return Ok(MOST) };
+    let length = length.to_str().ok().and_then(|l| l.parse::<usize>().ok());
+    length.filter(|&l| l <= MOST).ok_or_else(too_large)
 }
 
 /// Reads a body to its end.
@@ -39,7 +39,12 @@ pub async fn read(mut body: Incoming) -> Result<Vec<u8>, Refusal> {
         let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
         let frame = match timeout_at(end, timeout(NEXT, next)).await {
             Ok(Ok(frame)) => frame,
-            _ => return Err((StatusCode::REQUEST_TIMEOUT, "the rest of the batch did not come".into())),
+            _ => {
+                return Err((
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the rest of the batch did not come".into(),
+                ));
+            }
         };
         match frame {
             None => return Ok(bytes),
@@ -62,7 +67,9 @@ pub async fn drain(mut body: Incoming) {
     let all = async {
         let mut read = 0;
         while read < DRAINED {
-            let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else { return };
+            let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else {
+                return;
+            };
             read += frame.data_ref().map_or(0, |d| d.len());
         }
     };

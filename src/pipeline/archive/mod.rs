@@ -64,7 +64,8 @@ impl Archive {
         };
         let names = |folder: &Path| -> Result<Vec<String>> {
             let entries = disk.list(folder).map_err(|e| Error::io(folder, e))?;
-            let folders = entries.into_iter().filter(|e| e.is_folder && check_name(&e.name).is_ok());
+            let folders =
+                entries.into_iter().filter(|e| e.is_folder && check_name(&e.name).is_ok());
             Ok(folders.map(|e| e.name).collect())
         };
         let mut streams = BTreeMap::new();

@@ -263,7 +263,9 @@ fn runs(packet: &Packet, bits: u16) -> Vec<Packet> {
 
 fn limit(what: &str, actual: usize) -> Result<()> {
     match actual > SCATTER {
-        true => Err(Error::Limit { what: what.into(), limit: SCATTER as u64, actual: actual as u64 }),
+        true => {
+            Err(Error::Limit { what: what.into(), limit: SCATTER as u64, actual: actual as u64 })
+        }
         false => Ok(()),
     }
 }

@@ -169,7 +169,11 @@ fn in_any_order_on_failing_disks_every_group_is_there_once() {
                 visible(&disk);
                 match taken {
                     Ok(taken) => {
-                        assert_eq!(taken.stored + taken.known, part.len() as u64, "{seed} {taken:?}");
+                        assert_eq!(
+                            taken.stored + taken.known,
+                            part.len() as u64,
+                            "{seed} {taken:?}"
+                        );
                         break;
                     }
                     Err(e) => assert!(matches!(e, Error::Io { .. }), "{seed}: {e}"),
@@ -228,7 +232,11 @@ fn what_was_acknowledged_outlasts_power_cuts() {
             for g in (0..3).filter(|g| bits >> g & 1 == 1) {
                 let part = all[*index as usize].part(g..g + 1);
                 let taken = archive.take("ridge", "gate", &batch(&[part])).unwrap();
-                assert_eq!((taken.known, taken.stored), (1, 0), "seed {seed}: group {g} of {index}");
+                assert_eq!(
+                    (taken.known, taken.stored),
+                    (1, 0),
+                    "seed {seed}: group {g} of {index}"
+                );
             }
         }
         archive.take("ridge", "gate", &batch(&all)).unwrap();
@@ -262,7 +270,10 @@ fn hostile_batches_are_refused_and_leave_nothing() {
     }
     for name in ["", "..", ".x", "a/b", "lock", "a b", "\u{e9}"] {
         assert!(matches!(archive.take(name, "gate", &batch(&whole(1))), Err(Error::Config { .. })));
-        assert!(matches!(archive.take("ridge", name, &batch(&whole(1))), Err(Error::Config { .. })));
+        assert!(matches!(
+            archive.take("ridge", name, &batch(&whole(1))),
+            Err(Error::Config { .. })
+        ));
     }
     // One after the other before the first: each would be a file.
     let scattered: Vec<Packet> = (0..500).rev().map(|i| packet(false, i, true)).collect();

@@ -47,7 +47,10 @@ impl UplinkConfig {
             return Err(Error::config("uplink.batch", reason));
         }
         if self.first.is_some_and(|first| !(1..=GROUPS).contains(&first)) {
-            return Err(Error::config("uplink.first", format!("1 to {GROUPS} groups can go first")));
+            return Err(Error::config(
+                "uplink.first",
+                format!("1 to {GROUPS} groups can go first"),
+            ));
         }
         match self.rate {
             Some(Rate(rate)) if rate < 100.0 => {
@@ -104,10 +107,22 @@ mod tests {
 
     #[test]
     fn urls_without_secrets() {
-        for good in ["https://a", "http://127.0.0.1:8748/", "https://a.example:1/x/y/", "http://[::1]:80"] {
+        for good in
+            ["https://a", "http://127.0.0.1:8748/", "https://a.example:1/x/y/", "http://[::1]:80"]
+        {
             assert!(check_url(good).is_ok(), "{good}");
         }
-        for bad in ["", "a", "ftp://a", "https://", "https:///x", "https://:80", "https://a b", "https://a?x=y", "https://a/#x"] {
+        for bad in [
+            "",
+            "a",
+            "ftp://a",
+            "https://",
+            "https:///x",
+            "https://:80",
+            "https://a b",
+            "https://a?x=y",
+            "https://a/#x",
+        ] {
             assert!(check_url(bad).is_err(), "{bad}");
         }
         for secret in ["https://me:hunter2@a/", "http://a/hunter2@b", "hunter2"] {

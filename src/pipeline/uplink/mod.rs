@@ -53,7 +53,7 @@ pub struct Backlog {
     pub passed_bytes: u64,
     /// Packets that the receiver refused for good.
     pub refused_packets: u64,
-    /// The last error of reading what is stored, or of writing the books.
+    /// The last error of reading what is stored or of writing the books, or why a stream was held.
     pub error: Option<String>,
 }
 
@@ -202,7 +202,8 @@ impl Uplink {
     }
 
     /// Gives nothing more of a stream for some time.
-    pub fn hold(&mut self, stream: &str, time: Duration) {
+    pub fn hold(&mut self, stream: &str, time: Duration, why: &str) {
+        self.backlog.error = Some(why.into());
         let until = self.disk.now().saturating_add(time);
         self.lanes.iter_mut().filter(|l| l.name == stream).for_each(|l| l.held = until);
     }

@@ -84,6 +84,9 @@ mod tests {
             pace.sent(50_000, second, second * 2);
         }
         assert!((99_000..101_000).contains(&pace.bytes(1 << 20)), "{pace:?}");
-        assert_eq!((pace.bytes(50_000), pace.bytes(100), pace.wait(second)), (50_000, 100, Duration::ZERO));
+        assert_eq!(
+            (pace.bytes(50_000), pace.bytes(100), pace.wait(second)),
+            (50_000, 100, Duration::ZERO)
+        );
     }
 }

@@ -149,7 +149,8 @@ fn all_is_sent_once_over_restarts_if_nothing_fails() {
             scene.uplink.acknowledged(&batch);
         }
         assert!(scene.arrived.values().all(|&n| n == 1), "seed {seed}");
-        let stored: u64 = STREAMS.iter().flat_map(|s| scene.store.segments(s)).map(|s| s.packets).sum();
+        let stored: u64 =
+            STREAMS.iter().flat_map(|s| scene.store.segments(s)).map(|s| s.packets).sum();
         assert_eq!(scene.arrived.len() as u64, 3 * stored, "seed {seed}");
         assert_eq!(scene.uplink.backlog().bytes, 0, "seed {seed}");
         let books = serde_json::to_string(&scene.uplink.books).unwrap();
@@ -168,8 +169,12 @@ fn what_the_store_gave_up_is_passed_over_and_counted() {
     let gone = scene.store.segments("a")[0].clone();
     scene.writers.clear();
     scene.store = {
-        let s = crate::pipeline::store::Settings { staircase: vec![(Duration::ZERO, 1)], ..settings() };
-        drop(std::mem::replace(&mut scene.uplink, Scene::new(Arc::new(FakeDisk::new(4)), Path::new("x")).uplink));
+        let s =
+            crate::pipeline::store::Settings { staircase: vec![(Duration::ZERO, 1)], ..settings() };
+        drop(std::mem::replace(
+            &mut scene.uplink,
+            Scene::new(Arc::new(FakeDisk::new(4)), Path::new("x")).uplink,
+        ));
         let empty = Scene::new(Arc::new(FakeDisk::new(5)), Path::new("y")).store;
         drop(std::mem::replace(&mut scene.store, empty));
         Store::open(Path::new(STORE), s, disk.clone()).unwrap().0
@@ -214,7 +219,7 @@ fn a_stream_that_is_held_does_not_hold_others() {
     let disk = FakeDisk::new(7);
     let mut scene = Scene::new(Arc::new(disk.clone()), Path::new(STORE));
     (0..4).for_each(|i| (0..2).for_each(|s| scene.write(s, i)));
-    scene.uplink.hold("a", Duration::from_secs(9));
+    scene.uplink.hold("a", Duration::from_secs(9), "why");
     while let Some(batch) = scene.next(5000) {
         assert_eq!(batch.stream, "b");
         scene.uplink.acknowledged(&batch);

@@ -94,7 +94,11 @@ impl Walk {
                 if index > reading.from {
                     // What stood before it is read, with groups that came later.
                     let (first, last) = (reading.from, index - 1);
-                    self.ready.push_back(Step::Nothing(Done { groups: range.clone(), first, last }));
+                    self.ready.push_back(Step::Nothing(Done {
+                        groups: range.clone(),
+                        first,
+                        last,
+                    }));
                     reading.from = index;
                 }
                 let wanted = packet.part(book.open(range, index));
