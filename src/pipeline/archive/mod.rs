@@ -108,12 +108,13 @@ impl Archive {
         self.each(Stream::close);
     }
 
-    fn each(&self, what: impl Fn(&mut Stream)) {
+    fn each(&self, what: impl Fn(&mut Stream) -> bool) {
         let shelves: Vec<Arc<Shelf>> = lock(&self.streams).values().cloned().collect();
         for shelf in shelves {
             let mut stream = lock(&shelf.stream);
-            what(&mut stream);
-            shelf.publish(&stream);
+            if what(&mut stream) {
+                shelf.publish(&stream);
+            }
         }
     }
 

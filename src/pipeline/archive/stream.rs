@@ -163,11 +163,11 @@ impl Stream {
         }
     }
 
-    /// Joins and closes what is due; looks through one segment that nobody has looked through.
-    pub fn tick(&mut self) {
+    /// Joins and closes what is due; looks through one segment that nobody has looked through. Whether anything was done.
+    pub fn tick(&mut self) -> bool {
         let now = self.disk.now();
         if now < self.rest {
-            return;
+            return false;
         }
         let due: Vec<u64> =
             self.segments.iter().filter(|(_, s)| s.is_due(now)).map(|(&n, _)| n).collect();
@@ -176,10 +176,11 @@ impl Stream {
         let full = self.segments.iter().filter(|(n, s)| s.grows && Some(**n) != newest);
         let full: Vec<u64> =
             full.filter(|(_, s)| now >= s.touched + QUIET).map(|(&n, _)| n).collect();
+        let mut done = false;
         for number in due.into_iter().chain(full) {
-            if self.load(number).and_then(|()| self.join(number)).is_err() {
-                return;
-            }
+            done = true;
+            // One that cannot be joined now does not keep others waiting.
+            let _ = self.load(number).and_then(|()| self.join(number));
         }
         for segment in self.segments.values_mut() {
             if segment.since.is_none() && !segment.grows && now >= segment.touched + SILENT {
@@ -187,25 +188,30 @@ impl Stream {
             }
         }
         let unknown = self.segments.iter().find(|(_, s)| s.counts.is_none()).map(|(&n, _)| n);
-        if let Some(number) = unknown {
-            if let Err(e) = self.load(number) {
-                self.error = Some(e.to_string());
-                self.rest = now + WAITS[0];
-            }
-            if let Some(segment) = self.segments.get_mut(&number).filter(|s| s.since.is_none()) {
-                segment.entries = None;
+        let Some(number) = unknown else { return done };
+        if let Err(e) = self.load(number) {
+            self.error = Some(e.to_string());
+            self.rest = now + WAITS[0];
+            // It is not counted, but others are.
+            if let Some(segment) = self.segments.get_mut(&number) {
+                segment.counts.get_or_insert_default();
             }
         }
+        if let Some(segment) = self.segments.get_mut(&number).filter(|s| s.since.is_none()) {
+            segment.entries = None;
+        }
+        true
     }
 
     /// Joins and closes everything.
-    pub fn close(&mut self) {
+    pub fn close(&mut self) -> bool {
         let open = self.segments.iter().filter(|(_, s)| s.grows || s.late > s.waiting);
         let open: Vec<u64> = open.map(|(&n, _)| n).collect();
         for number in open {
             // What cannot be joined now is at the next start.
             let _ = self.load(number).and_then(|()| self.join(number));
         }
+        true
     }
 }
 
