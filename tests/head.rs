@@ -109,7 +109,9 @@ fn example_configs_are_good() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
     let configs = std::fs::read_dir(examples).unwrap().map(|e| e.unwrap().path());
     let configs: Vec<_> = configs.filter(|p| p.extension().is_some_and(|e| e == "toml")).collect();
-    assert!(configs.len() >= 2);
+    assert!(configs.len() >= 3);
+    let service = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/tamis.toml").into();
+    let configs = configs.into_iter().chain([service]);
     for config in configs {
         let check = Command::new(env!("CARGO_BIN_EXE_tamis")).arg("check").arg(&config).output();
         let check = check.unwrap();

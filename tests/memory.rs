@@ -142,3 +142,74 @@ fn twelve_megapixels_need_little_beyond_input_and_output() {
         assert!(spare <= SPARE, "{spare} bytes beyond the picture");
     }
 }
+
+/// Lines that run for long hold no more than they did. `TAMIS_CAMPAIGN=full` looks after 5 and after 30 minutes.
+#[cfg(feature = "cli")]
+#[test]
+fn lines_that_run_on_hold_no_more() {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::time::{Duration, Instant};
+    use tamis::pipeline::config::{Config, Place};
+    use tamis::pipeline::{Full, Ledger, Live};
+
+    let _turn = TURN.lock();
+    let long = std::env::var("TAMIS_CAMPAIGN").is_ok_and(|v| v == "full");
+    let [first, second] = if long { [300, 1800] } else { [6, 12] }.map(Duration::from_secs);
+    let (streams, fps) = if long { (16, 5) } else { (4, 25) };
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = format!(
+        "[store]\nfolder = {:?}\nquota = \"4 MiB\"\nsegment = \"64 KiB\"\nsegment_time = \"2 s\"\nkeep_free = \"0 B\"\n",
+        folder.path().join("store")
+    );
+    for s in 0..streams {
+        text += &format!(
+            "[[stream]]\nname = \"s{s}\"\nsource = {{ kind = \"scene\", width = 160, height = 120, fps = {fps}, seed = {s} }}\n\
+             codec = {{ bundle = \"rgb\", quality = 60 }}\n[[stream.sink]]\nkind = \"store\"\n"
+        );
+    }
+    let config = Config::parse(&text, "test").unwrap();
+    let (store, _) = config.store.as_ref().unwrap().open().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = config
+        .streams
+        .into_iter()
+        .map(|stream| {
+            let place =
+                Place { stop: stop.clone(), store: Some(store.clone()), ..Place::default() };
+            std::thread::spawn(move || {
+                let live = Live {
+                    stop: place.stop.clone(),
+                    ledger: Arc::new(Ledger::default()),
+                    full: Full::DropOldest,
+                    hang: Duration::from_secs(30),
+                    drain: Duration::from_secs(5),
+                };
+                stream.build(&place).unwrap().run_live(&live, |_, _| ()).unwrap()
+            })
+        })
+        .collect();
+    let begin = Instant::now();
+    // What is under way differs from moment to moment: the least of many looks.
+    let held = |until: Duration| {
+        while begin.elapsed() < until {
+            store.tick();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let looks = (0..200).map(|_| {
+            store.tick();
+            std::thread::sleep(Duration::from_millis(10));
+            HELD.load(Relaxed)
+        });
+        looks.min().unwrap()
+    };
+    let (before, after) = (held(first), held(second));
+    stop.store(true, Relaxed);
+    let reports: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    assert!(reports.iter().all(|r| r.delivered > 20 && r.unaccounted() == 0));
+    let frames: u64 = reports.iter().map(|r| r.delivered).sum();
+    println!(
+        "campaign: {streams} streams, {frames} frames: {before} bytes held after {first:?}, {after} after {second:?}"
+    );
+    assert!(after < before + streams * 65536, "{before} then {after}");
+}

@@ -40,12 +40,16 @@ pub enum Verb {
     Infer(Infer),
     /// Choose what of a head may run in int8, and on how few of its tokens, by what that changes on your files
     Tune(Tune),
-    /// Run the line that a config describes
+    /// Run the lines that a config describes, as a service
     Run(Run),
     /// Take what daemons upload, and keep it as .tamis files
     Receive(Receive),
     /// Check a config without running it
     Check(Check),
+    /// Say what a config costs and what a budget buys, measured on samples of yours
+    Plan(Plan),
+    /// Look at this machine, and at a config
+    Doctor(Doctor),
     /// Make a codec for your sensor from a folder of its pictures or sounds, in closed form
     Fit(Fit),
     /// Show what each channel of a bundle is worth, or write the bundle in another order
@@ -390,6 +394,38 @@ pub struct Check {
     /// The config
     pub config: PathBuf,
     /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis plan`
+#[derive(Debug, clap::Args)]
+pub struct Plan {
+    /// The config
+    pub config: PathBuf,
+    /// Pictures, a video (y4m) or a sound of the kind that its streams will see
+    #[arg(required = true)]
+    pub samples: Vec<PathBuf>,
+    /// Pictures a second, if the config does not say [default: 30]
+    #[arg(long)]
+    pub fps: Option<f64>,
+    /// Kilobits a second that may be sent
+    #[arg(long)]
+    pub uplink: Option<f64>,
+    /// Watts that a busy core takes, for mAh a day
+    #[arg(long)]
+    pub watts: Option<f64>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tamis doctor`
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// A config to look at too
+    pub config: Option<PathBuf>,
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }

@@ -11,6 +11,7 @@ mod daemon;
 mod decode;
 mod decoders;
 mod demo;
+mod doctor;
 mod encode;
 mod eval;
 mod eval_head;
@@ -24,6 +25,7 @@ mod info;
 mod log;
 mod order;
 mod overlay;
+mod plan;
 mod receive;
 mod recover;
 mod replay;
@@ -88,6 +90,8 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
         Verb::Run(a) => daemon::run(&a),
         Verb::Receive(a) => receive::run(&a),
         Verb::Check(a) => check::run(&a),
+        Verb::Plan(a) => plan::run(&a),
+        Verb::Doctor(a) => doctor::run(&a),
         Verb::Fit(a) => fit::run(&a),
         Verb::Order(a) => order::run(&a),
         Verb::Eval(a) => eval::run(&a),

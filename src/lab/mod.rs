@@ -10,6 +10,7 @@ mod histogram;
 mod klt;
 pub mod metrics;
 pub mod order;
+pub mod plan;
 pub mod plot;
 mod sparse;
 

@@ -9,6 +9,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bound
 use serde::Deserialize;
 
 use super::item::{Gone, Item, Parts};
+use super::ladder::Ladder;
 use super::ledger::{Ledger, Ticket};
 use super::stats::Report;
 use crate::error::{Error, Result};
@@ -79,14 +80,6 @@ pub trait Sink: Send {
         None
     }
 
-    /// Called a few times a second while nothing comes.
-    ///
-    /// # Errors
-    /// What stops the line.
-    fn idle(&mut self) -> Result<()> {
-        Ok(())
-    }
-
     /// Completes what was written.
     ///
     /// # Errors
@@ -100,6 +93,7 @@ pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
     sinks: Vec<Box<dyn Sink>>,
     batch: usize,
+    ladder: Option<Arc<Ladder>>,
 }
 
 impl Pipeline {
@@ -128,7 +122,18 @@ impl Pipeline {
                 return Err(Error::config("sink", format!("needs {missing}, which nothing makes")));
             }
         }
-        Ok(Self { source, stages, sinks, batch: batch.max(1) })
+        Ok(Self { source, stages, sinks, batch: batch.max(1), ladder: None })
+    }
+
+    /// Says which ladder its stages stand on.
+    pub fn with_ladder(mut self, ladder: Option<Arc<Ladder>>) -> Self {
+        self.ladder = ladder;
+        self
+    }
+
+    /// The ladder that its stages stand on, if there is one.
+    pub fn ladder(&self) -> Option<Arc<Ladder>> {
+        self.ladder.clone()
     }
 
     /// Runs the line to its end, or until `stop` is set; then what is in flight is still delivered.
@@ -140,7 +145,7 @@ impl Pipeline {
     /// The first error of source, stages or sinks, in this order; sinks are finished all the same, but
     /// not one that failed: what it has open must not look whole.
     pub fn run(self, stop: &AtomicBool, look: impl FnMut(&Ledger, &Item)) -> Result<Report> {
-        let Self { mut source, mut stages, mut sinks, batch } = self;
+        let Self { mut source, mut stages, mut sinks, batch, ladder: _ } = self;
         let (to_stages, from_source) = bounded(QUEUE);
         let (to_sinks, from_stages) = bounded(QUEUE);
         let (ledger, halt) = (Arc::new(Ledger::default()), AtomicBool::new(false));
@@ -165,7 +170,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::run`], and `Device` if a stage hangs.
     pub fn run_live(self, live: &Live, look: impl FnMut(&Ledger, &Item)) -> Result<Report> {
-        let Self { mut source, mut stages, mut sinks, batch } = self;
+        let Self { mut source, mut stages, mut sinks, batch, ladder: _ } = self;
         let (to_stages, from_source) = bounded(QUEUE);
         let (to_sinks, from_stages) = bounded(QUEUE);
         let (halt, watch) = (Arc::new(AtomicBool::new(false)), Arc::new(Watch::default()));
@@ -461,13 +466,7 @@ fn deliver(
         }
         let Passing { mut item, ticket } = match from.recv_timeout(LOOK) {
             Ok(passing) => passing,
-            Err(RecvTimeoutError::Timeout) => {
-                if written.is_ok() {
-                    written = sinks.iter_mut().try_for_each(|s| s.idle());
-                    halt.fetch_or(written.is_err(), Ordering::Relaxed);
-                }
-                continue;
-            }
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return written,
         };
         if written.is_err() {

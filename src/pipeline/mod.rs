@@ -8,6 +8,7 @@ pub mod config;
 mod flight;
 mod hint;
 mod item;
+mod ladder;
 mod ledger;
 mod line;
 pub mod media;
@@ -23,6 +24,7 @@ mod warning;
 
 pub use flight::Flight;
 pub use item::{Gone, Item, Parts};
+pub use ladder::{Ladder, Rung};
 pub use ledger::Ledger;
 pub use line::{Full, Live, Pipeline, Sink, Source, Stage};
 pub use stats::Report;

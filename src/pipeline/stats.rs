@@ -7,7 +7,7 @@ use super::item::{Gone, Item};
 use super::warning::Warning;
 
 /// Latencies kept for the percentiles: the newest so many.
-const LATENCIES: usize = 4096;
+const LATENCIES: usize = 1024;
 
 /// What became of every item of a line.
 ///

@@ -372,7 +372,7 @@ fn verbs_are_frozen() {
     let text = String::from_utf8(help.stdout).unwrap();
     for verb in [
         "demo", "encode", "decode", "info", "infer", "tune", "run", "check", "fit", "order",
-        "eval", "recover",
+        "eval", "recover", "plan", "doctor",
     ] {
         assert!(text.contains(&format!("\n  {verb} ")), "{verb}");
     }

@@ -10,5 +10,6 @@ mod reload;
 mod sources;
 mod store;
 mod systemd;
+mod tools;
 
 const HTTP: &str = "[http]\nlisten = \"127.0.0.1:0\"\n";

@@ -63,9 +63,10 @@ pub fn attend(
 
 /// One run. A panic of what is built or written costs this line and no other.
 fn run(config: &StreamConfig, seat: &Arc<Seat>, place: &Place, live: &Live) -> Result<Report> {
-    let place = Place { index: seat.next_index(), ..place.clone() };
+    let place = Place { index: seat.next_index(), runs: seat.run(), ..place.clone() };
     let run = || {
         let line = config.build(&place)?;
+        seat.seen().ladder = line.ladder();
         line.run_live(live, |_, item| seat.see(item))
     };
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));

@@ -72,7 +72,7 @@ pub fn text(board: &Board) -> String {
         }
     }
     type OfSeat = fn(&Seat, &Board) -> Option<f64>;
-    let states: [(&str, &str, &str, OfSeat); 4] = [
+    let states: [(&str, &str, &str, OfSeat); 5] = [
         ("tamis_source_state", "gauge", "1 if frames come, 0 if not.", |s, b| {
             Some(f64::from(u8::from(b.silent(s).is_none() && s.seen().state == State::Running)))
         }),
@@ -91,6 +91,12 @@ pub fn text(board: &Board) -> String {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
                 Some(now.saturating_sub(age).as_secs_f64())
             },
+        ),
+        (
+            "tamis_ladder_step",
+            "gauge",
+            "How much a line gives up to keep up: 0 is nothing.",
+            |s, _| Some(s.seen().ladder.as_ref()?.step() as f64),
         ),
     ];
     for (name, kind, help, number) in states {

@@ -9,6 +9,7 @@ mod quiet;
 mod report;
 mod seat;
 mod status;
+mod ticker;
 mod uplink;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use self::notify::Notify;
 use self::preview::Previews;
 use self::seat::Seat;
 use self::status::Board;
+use self::ticker::Ticker;
 use self::uplink::Sending;
 use super::args::Run;
 use super::http::Server;
@@ -63,7 +65,7 @@ struct Daemon {
     lines: BTreeMap<String, Line>,
     board: Arc<Board>,
     flight: Arc<Flight>,
-    store: Option<Arc<Store>>,
+    store: Option<(Arc<Store>, Ticker)>,
     server: Option<Server>,
     previews: Option<Previews>,
     notify: Notify,
@@ -125,7 +127,7 @@ impl Daemon {
         }
         let quota = config.settings()?.quota_bytes;
         self.board.set_store(Some((store.clone(), quota)));
-        self.store = Some(store);
+        self.store = Some((store.clone(), Ticker::start(&store)?));
         Ok(())
     }
 
@@ -162,7 +164,8 @@ impl Daemon {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let (config, seat, stop) = (config.clone(), seat.clone(), stop.clone());
-            let place = Place { stop, store: self.store.clone(), index: 0 };
+            let place =
+                Place { stop, store: self.store.as_ref().map(|s| s.0.clone()), ..Place::default() };
             let run = move || attend(&config, &seat, &place, limits);
             let thread = std::thread::Builder::new().name("line".into());
             thread.spawn(run).map_err(|e| Error::io("thread of a line", e))?

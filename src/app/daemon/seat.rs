@@ -9,7 +9,7 @@ use super::quiet::Quiet;
 use crate::app::log;
 use crate::codec::{Latent, Layout};
 use crate::pipeline::config::StreamConfig;
-use crate::pipeline::{Flight, Gone, Item, Ledger};
+use crate::pipeline::{Flight, Gone, Item, Ladder, Ledger};
 
 /// The time that rates are taken over.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -45,6 +45,9 @@ pub struct Seen {
     /// Rows and columns of patches, and those that were kept.
     pub tokens: Option<([usize; 2], Vec<usize>)>,
     pub bytes: u64,
+    pub ladder: Option<Arc<Ladder>>,
+    /// Times it began to run.
+    runs: u64,
     /// When somebody looked at its pictures, the newest latent since, and the newest picture made of one.
     looked: Option<Instant>,
     latent: Option<(Latent, Layout)>,
@@ -89,6 +92,13 @@ impl Seat {
         self.next.load(Ordering::Relaxed)
     }
 
+    /// Counts a run: how many there were before.
+    pub fn run(&self) -> u64 {
+        let mut seen = self.seen();
+        seen.runs += 1;
+        seen.runs - 1
+    }
+
     pub fn begin(&self) {
         self.ledger.turned();
         let mut seen = self.seen();
@@ -129,6 +139,11 @@ impl Seat {
         match &item.gone {
             Some(Gone::Lost(_, why)) => {
                 seen.quiet.say(&self.name, format_args!("{}: {why}", item.name));
+                return;
+            }
+            // Outside its hours a line is well.
+            Some(Gone::Dropped("schedule")) => {
+                seen.last = Some(Instant::now());
                 return;
             }
             Some(Gone::Dropped(_)) => return,

@@ -148,6 +148,12 @@ impl Board {
             seen.groups.iter().map(|(n, b)| json!({ "channels": n, "bits": b })).collect();
         let top: Vec<Value> =
             seen.top.iter().map(|(l, s)| json!({ "label": l, "score": s })).collect();
+        let rung = seen.ladder.as_ref().map(|l| {
+            json!({
+                "step": l.step(), "of": l.steps() - 1, "quality": seen.quality,
+                "groups": seen.groups.len(), "reason": l.why(),
+            })
+        });
         let tokens = seen.tokens.as_ref().map(|(grid, kept)| json!({ "grid": grid, "kept": kept }));
         json!({
             "name": seat.name, "kind": seen.kind, "state": state, "reason": silent,
@@ -157,7 +163,7 @@ impl Board {
             "bits_per_s": bits_per_s, "latency_ms": { "p50": ms(0.5), "p99": ms(0.99) },
             "last_frame_age_s": seen.last.map(|l| l.elapsed().as_secs_f64()),
             "quality": (seen.quality > 0).then_some(seen.quality), "groups": groups,
-            "rung": null, "head": seen.head, "top": top, "tokens": tokens,
+            "rung": rung, "head": seen.head, "top": top, "tokens": tokens,
             "preview": seen.kind == Some("picture"),
         })
     }

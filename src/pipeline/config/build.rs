@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::stream::{RawConfig, Restart, SinkConfig, SourceConfig, StageConfig, StreamConfig};
-use crate::codec::Quality;
+use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
+use crate::pipeline::ladder::{Ladder, Rung};
 use crate::pipeline::line::{Full, Pipeline, Sink, Source, Stage};
 use crate::pipeline::media::{RawDepth, WavDepth};
 use crate::pipeline::sinks::{Container, Frames, JsonLines, Picture, Stored};
@@ -16,9 +17,11 @@ use crate::pipeline::sources::synthetic::{Scene, Tone};
 use crate::pipeline::sources::{
     Files, Numbered, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch, find_files,
 };
-use crate::pipeline::stages::{Crop, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices};
+use crate::pipeline::stages::{
+    Crop, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices, governed,
+};
 use crate::pipeline::store::{Store, StreamWriter};
-use crate::runtime::{find_bundle, find_head_with};
+use crate::runtime::{Tokens, find_bundle, find_head_with};
 
 /// What lines of one process share, and what a run of a line begins with.
 #[derive(Clone, Default)]
@@ -29,6 +32,8 @@ pub struct Place {
     pub store: Option<Arc<Store>>,
     /// Number of the first item, at least.
     pub index: u64,
+    /// Runs of the line before: what they wrote stays.
+    pub runs: u64,
 }
 
 impl StreamConfig {
@@ -68,6 +73,9 @@ impl StreamConfig {
         let bundle = Arc::new(find_bundle(&self.codec.bundle)?);
         let channels = self.codec.channels.unwrap_or(bundle.channels());
         let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+        if let Some(schedule) = &self.schedule {
+            stages.push(Box::new(schedule.hours()?));
+        }
         for stage in &self.stage {
             stages.push(match *stage {
                 StageConfig::Resize { width, height } => Box::new(Resize { height, width }),
@@ -88,38 +96,59 @@ impl StreamConfig {
             stages.push(Box::new(Slices::new(store.segment_time(), wish.clone())));
         }
         let first = writer.as_ref().map_or(0, StreamWriter::next_index).max(place.index);
-        let pack =
-            Pack::new(bundle.clone()).wish(wish).coder(self.codec.coder).keys(self.codec.keys);
+        let mut head = None;
+        if let Some(infer) = &self.infer {
+            let options = infer.options()?.0;
+            head = Some((find_head_with(&infer.head, &options)?, options.tokens));
+        }
+        let prunes =
+            head.as_ref().is_some_and(|(h, tokens)| h.patch().is_some() && *tokens == Tokens::All);
+        let governs = self.is_live() && self.budget.ladder && bundle.kind == Kind::Image;
+        let ladder = governs.then(|| {
+            let first = Rung { tokens: None, coder: self.codec.coder, channels, every: 1 };
+            Arc::new(Ladder::new(first, &bundle.groups, prunes))
+        });
+        let mut end: Option<Box<dyn Stage>> = None;
+        if let Some(ladder) = &ladder {
+            let ends = governed(ladder, self.budget.cpu);
+            stages.insert(0, Box::new(ends.0));
+            end = Some(Box::new(ends.1));
+        }
+        let pack = Pack::new(bundle.clone()).wish(wish).coder(self.codec.coder);
+        let pack = pack.keys(self.codec.keys).ladder(ladder.clone());
         match self.codec.target() {
             Some(target) => {
                 stages.push(Box::new(Rated::new(bundle.clone(), channels, pack, target)?));
             }
             None => {
                 let quality = self.codec.quality.map_or(Ok(Quality::DEFAULT), Quality::new)?;
-                stages.push(Box::new(Encode::new(bundle.clone(), channels, quality)?));
+                let encode = Encode::new(bundle.clone(), channels, quality)?;
+                stages.push(Box::new(encode.ladder(ladder.clone())));
                 stages.push(Box::new(pack));
             }
         }
         let mut card = None;
-        if let Some(infer) = &self.infer {
-            let head = find_head_with(&infer.head, &infer.options()?.0)?;
+        if let Some((head, usual)) = head {
             card = Some(head.card().clone());
-            stages.push(Box::new(Infer::new(bundle.clone(), head)?));
+            let infer = Infer::new(bundle.clone(), head)?;
+            stages.push(Box::new(infer.ladder(ladder.clone(), usual)));
         }
         if self.sink.iter().any(|s| matches!(s, SinkConfig::Frames { .. })) {
             stages.push(Box::new(Decode::new(bundle, channels)));
         }
+        stages.extend(end);
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         for sink in &self.sink {
             sinks.push(match (sink, &card) {
-                (SinkConfig::Container { path }, _) => Box::new(Container::new(open(path)?, path)),
-                (SinkConfig::Store, _) => match (store, writer.take()) {
-                    (Some(store), Some(writer)) => Box::new(Stored::new(store.clone(), writer)),
-                    _ => {
-                        return Err(Error::config(
-                            "sink",
-                            "store is named twice, or there is none",
-                        ));
+                (SinkConfig::Container { path }, _) => {
+                    let path = if place.runs > 0 { unused(path) } else { path.clone() };
+                    Box::new(Container::new(open(&path, false)?, path))
+                }
+                (SinkConfig::Store, _) => match writer.take() {
+                    Some(writer) => Box::new(Stored::new(writer)),
+                    None => {
+                        let reason = "store is named twice, or there is none";
+                        return Err(Error::config("sink", reason));
                     }
                 },
                 (SinkConfig::Frames { folder }, _) => {
@@ -127,7 +156,7 @@ impl StreamConfig {
                     Box::new(Frames::folder(folder, "frame", Picture::Png, WavDepth::I16))
                 }
                 (SinkConfig::Json { path }, Some(card)) => {
-                    Box::new(JsonLines::new(open(path)?, card.clone()))
+                    Box::new(JsonLines::new(open(path, place.runs > 0)?, card.clone()))
                 }
                 (SinkConfig::Json { .. }, None) => {
                     return Err(Error::config("sink", "json needs a head"));
@@ -138,7 +167,7 @@ impl StreamConfig {
         if stored || first > 0 {
             source = Box::new(Numbered::new(source, first));
         }
-        Pipeline::new(source, stages, sinks, self.batch)
+        Ok(Pipeline::new(source, stages, sinks, self.batch)?.with_ladder(ladder))
     }
 
     fn source(&self, place: &Place) -> Result<Box<dyn Source>> {
@@ -198,10 +227,24 @@ impl RawConfig {
     }
 }
 
-fn open(path: &Path) -> Result<Box<dyn Write + Send>> {
+/// Opens what a sink writes; with `on` behind what is there.
+fn open(path: &Path, on: bool) -> Result<Box<dyn Write + Send>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(std::io::stdout()));
     }
-    let file = File::create(path).map_err(|e| Error::io(path, e))?;
+    let mut options = File::options();
+    options.create(true).write(true).append(on).truncate(!on);
+    let file = options.open(path).map_err(|e| Error::io(path, e))?;
     Ok(Box::new(BufWriter::new(file)))
+}
+
+/// A name beside one that an earlier run wrote: `x-2.tamis`, `x-3.tamis`.
+fn unused(path: &Path) -> PathBuf {
+    if path.as_os_str() == "-" || !path.is_file() {
+        return path.into();
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+    let name = |n: u64| path.with_file_name(format!("{stem}-{n}.{ending}"));
+    (2..).map(name).find(|p| !p.exists()).unwrap_or_else(|| path.into())
 }

@@ -81,6 +81,14 @@ fn check_stream(config: &StreamConfig) -> Result<()> {
             return Err(Error::config("stage", "works on pictures, the source makes sound"));
         }
     }
+    if let Some(schedule) = &config.schedule {
+        schedule.hours()?;
+    }
+    let cpu = config.budget.cpu;
+    if !(cpu > 0.0 && cpu <= 1.0) {
+        let reason = format!("{cpu}; a share of one core, above 0 and at most 1, is needed");
+        return Err(Error::config("budget.cpu", reason));
+    }
     let bundle = std::sync::Arc::new(bundle);
     let channels = config.codec.channels.unwrap_or(bundle.channels());
     Encode::new(bundle.clone(), channels, Quality::DEFAULT)

@@ -16,8 +16,8 @@ use serde::Deserialize;
 pub use build::Place;
 pub use store::{StepConfig, StoreConfig};
 pub use stream::{
-    CodecConfig, InferConfig, RawConfig, Restart, SinkConfig, SourceConfig, StageConfig,
-    StreamConfig,
+    BudgetConfig, CodecConfig, InferConfig, RawConfig, Restart, ScheduleConfig, SinkConfig,
+    SourceConfig, StageConfig, StreamConfig,
 };
 pub use units::{Rate, Size, Time};
 pub use uplink::UplinkConfig;
@@ -91,6 +91,9 @@ struct Written {
     sink: Vec<SinkConfig>,
     batch: Option<usize>,
     queue: Option<Full>,
+    schedule: Option<ScheduleConfig>,
+    #[serde(default)]
+    budget: BudgetConfig,
     restart: Option<Restart>,
     #[serde(default)]
     stream: Vec<StreamConfig>,
@@ -120,6 +123,8 @@ impl Written {
                 sink: self.sink,
                 batch: self.batch.unwrap_or_else(stream::default_batch),
                 queue: self.queue,
+                schedule: self.schedule,
+                budget: self.budget,
                 restart: self.restart,
             });
         }

@@ -7,11 +7,11 @@ use serde::Deserialize;
 
 use super::units::Time;
 use crate::bitstream::Coder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::line::Full;
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::rate::Bucket;
-use crate::pipeline::stages::{KEYS, Target};
+use crate::pipeline::stages::{Hours, KEYS, Target};
 use crate::runtime::{HeadOptions, options_within};
 
 /// One line.
@@ -38,8 +38,71 @@ pub struct StreamConfig {
     pub batch: usize,
     /// What the queue behind the source does when it is full; by the source if nothing is said.
     pub queue: Option<Full>,
+    /// When the line captures; always if nothing is said.
+    pub schedule: Option<ScheduleConfig>,
+    /// What the line may take of the machine.
+    #[serde(default)]
+    pub budget: BudgetConfig,
     /// What happens when the line ends; by the source if nothing is said.
     pub restart: Option<Restart>,
+}
+
+/// When a line captures, by the clock on the wall.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// Hours of the day in UTC: `"05:00-09:30"`; all day if there are none.
+    #[serde(default)]
+    pub hours: Vec<String>,
+    /// How much of every period.
+    pub on: Option<Time>,
+    /// The period, counted from midnight in UTC.
+    pub of: Option<Time>,
+}
+
+impl ScheduleConfig {
+    /// What it says.
+    ///
+    /// # Errors
+    /// `Config` if hours are none, or only one of `on` and `of` is given.
+    pub fn hours(&self) -> Result<Hours> {
+        let of_day = self.hours.iter().map(|text| {
+            let clock = |text: &str| {
+                let (h, m) = text.trim().split_once(':')?;
+                let (h, m): (u64, u64) = (h.parse().ok()?, m.parse().ok()?);
+                (h < 24 && m < 60 || h == 24 && m == 0).then_some(3600 * h + 60 * m)
+            };
+            let both = text.split_once('-').and_then(|(a, b)| Some((clock(a)?, clock(b)?)));
+            let reason = || format!("{text:?}; needed are hours in UTC, as in \"05:00-09:30\"");
+            both.ok_or_else(|| Error::config("schedule.hours", reason()))
+        });
+        let part = match (self.on, self.of) {
+            (None, None) => None,
+            (Some(on), Some(of)) if !on.0.is_zero() && on.0 <= of.0 => Some((on.0, of.0)),
+            _ => {
+                let reason = "on and of belong together, as in on = \"1 min\", of = \"10 min\"";
+                return Err(Error::config("schedule", reason));
+            }
+        };
+        Ok(Hours { of_day: of_day.collect::<Result<_>>()?, part })
+    }
+}
+
+/// What a line may take of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetConfig {
+    /// Share of one core that the stages may take; above it a line of live pictures goes down its ladder: fewer tokens,
+    /// the fast coder, fewer channels, fewer frames.
+    pub cpu: f64,
+    /// Whether it does.
+    pub ladder: bool,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        Self { cpu: 0.9, ladder: true }
+    }
 }
 
 /// What happens when a line ends.

@@ -1,24 +1,21 @@
 //! Packets in a store.
 
-use std::sync::Arc;
-
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Sink;
-use crate::pipeline::store::{Refused, Store, StreamWriter, Written};
+use crate::pipeline::store::{Refused, StreamWriter, Written};
 
 /// Writes packets to a stream of a store. What the store refuses is dropped, with its reason: a full or failing disk
 /// never stops the line.
 pub struct Stored {
-    store: Arc<Store>,
     writer: StreamWriter,
     refused: Option<Refused>,
 }
 
 impl Stored {
-    /// Writes with `writer`, which is one of `store`.
-    pub fn new(store: Arc<Store>, writer: StreamWriter) -> Self {
-        Self { store, writer, refused: None }
+    /// Writes with `writer`.
+    pub fn new(writer: StreamWriter) -> Self {
+        Self { writer, refused: None }
     }
 }
 
@@ -37,11 +34,6 @@ impl Sink for Stored {
 
     fn refused(&mut self) -> Option<&'static str> {
         self.refused.take().map(Refused::name)
-    }
-
-    fn idle(&mut self) -> Result<()> {
-        self.store.tick();
-        Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {

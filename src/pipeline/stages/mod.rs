@@ -3,6 +3,8 @@
 mod cut;
 mod decode;
 mod gaps;
+mod governor;
+mod hours;
 mod pack;
 mod rated;
 mod slices;
@@ -12,16 +14,19 @@ use std::sync::Arc;
 pub use cut::Cut;
 pub use decode::Decode;
 pub use gaps::Gaps;
+pub use governor::{Begin, End, governed};
+pub use hours::Hours;
 pub use pack::{KEYS, Pack, Unpack};
 pub use rated::{Rated, Spent, Target};
 pub use slices::Slices;
 
 use super::item::{Item, Parts};
+use super::ladder::Ladder;
 use super::line::Stage;
 use crate::bitstream::StreamHeader;
 use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
 use crate::error::{Error, Result};
-use crate::runtime::{Encoder, Head};
+use crate::runtime::{Encoder, Head, Tokens};
 
 /// Keeps one picture in `n`: the first, and every n-th after it. Sounds are refused.
 #[derive(Debug)]
@@ -246,6 +251,7 @@ pub struct Encode {
     stream: u32,
     /// Place of the item that goes on with the sound.
     next: u64,
+    ladder: Option<Arc<Ladder>>,
 }
 
 impl Encode {
@@ -254,7 +260,18 @@ impl Encode {
     /// # Errors
     /// As [`Encoder::new`].
     pub fn new(bundle: Arc<Bundle>, channels: usize, quality: Quality) -> Result<Self> {
-        Ok(Self { encoder: Encoder::new(bundle, channels, quality)?, stream: 0, next: 0 })
+        Ok(Self {
+            encoder: Encoder::new(bundle, channels, quality)?,
+            stream: 0,
+            next: 0,
+            ladder: None,
+        })
+    }
+
+    /// Codes as few channels as the rung of a ladder says.
+    pub fn ladder(mut self, ladder: Option<Arc<Ladder>>) -> Self {
+        self.ladder = ladder;
+        self
     }
 
     /// Encodes each picture on up to this many threads.
@@ -292,7 +309,10 @@ impl Stage for Encode {
                 // Of a sound that is coded whole nothing comes before its end.
                 Ok(latent)
                     if latent.cells() == 0 && !item.end && self.encoder.bundle().is_whole() => {}
-                Ok(latent) => {
+                Ok(mut latent) => {
+                    if let Some(ladder) = &self.ladder {
+                        latent.truncate(ladder.rung().channels);
+                    }
                     let b = self.encoder.bundle();
                     item.header =
                         Some(StreamHeader::new(b, frame.layout, frame.channels, &item.stamp));
@@ -336,6 +356,8 @@ pub(super) fn check_fit(bundle: &Bundle, kind: Kind, channels: usize) -> Result<
 pub struct Infer {
     bundle: Arc<Bundle>,
     head: Head,
+    /// The tokens it goes on with where the rung of a ladder says nothing, and those it goes on with now.
+    ladder: Option<(Arc<Ladder>, Tokens, Tokens)>,
 }
 
 impl Infer {
@@ -345,7 +367,13 @@ impl Infer {
     /// `Bundle` if the head reads another codec.
     pub fn new(bundle: Arc<Bundle>, head: Head) -> Result<Self> {
         head.check(&bundle)?;
-        Ok(Self { bundle, head })
+        Ok(Self { bundle, head, ladder: None })
+    }
+
+    /// Goes on with as few tokens as the rung of a ladder says, `usual` on the first.
+    pub fn ladder(mut self, ladder: Option<Arc<Ladder>>, usual: Tokens) -> Self {
+        self.ladder = ladder.map(|ladder| (ladder, usual.clone(), usual));
+        self
     }
 }
 
@@ -367,6 +395,13 @@ impl Stage for Infer {
             let Some(latent) = &item.latent else { continue };
             if latent.cells() == 0 && self.bundle.kind == Kind::Audio && !item.end {
                 continue;
+            }
+            if let Some((ladder, usual, now)) = &mut self.ladder {
+                let tokens = ladder.rung().tokens.as_ref().unwrap_or(usual);
+                if tokens != now {
+                    self.head.keep(tokens)?;
+                    now.clone_from(tokens);
+                }
             }
             match self.head.run(&self.bundle, latent) {
                 Ok(prediction) => item.predictions.push(prediction),

@@ -8,6 +8,7 @@ use crate::bitstream::{Before, Coder, Limits, Packer, Packet};
 use crate::codec::{Bundle, Kind, Latent, Layout, Stamp};
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
+use crate::pipeline::ladder::Ladder;
 use crate::pipeline::line::Stage;
 use crate::pipeline::media::check_sound_shape;
 use crate::pipeline::warning::Warning;
@@ -50,6 +51,7 @@ pub struct Pack {
     keys: u64,
     /// Set where the next packet should stand alone.
     wish: Arc<AtomicBool>,
+    ladder: Option<Arc<Ladder>>,
     last: Last,
 }
 
@@ -57,7 +59,27 @@ impl Pack {
     /// Packs latents of `bundle`; every [`KEYS`]-th packet of a stream stands alone.
     pub fn new(bundle: Arc<Bundle>) -> Self {
         let packer = Packer::new(&bundle);
-        Self { bundle, packer, keys: KEYS, wish: Arc::default(), last: Last::default() }
+        Self {
+            bundle,
+            packer,
+            keys: KEYS,
+            wish: Arc::default(),
+            ladder: None,
+            last: Last::default(),
+        }
+    }
+
+    /// Uses the coder that the rung of a ladder says.
+    pub fn ladder(mut self, ladder: Option<Arc<Ladder>>) -> Self {
+        self.ladder = ladder;
+        self
+    }
+
+    /// Looks at the ladder.
+    pub(super) fn look(&mut self) {
+        if let Some(ladder) = &self.ladder {
+            self.packer.set_coder(ladder.rung().coder);
+        }
     }
 
     /// Lets packets stand alone while `wish` is set.
@@ -113,6 +135,7 @@ impl Stage for Pack {
     }
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        self.look();
         for item in batch {
             let Some(latent) = &item.latent else { continue };
             match self.pack(latent, &item.stamp, false) {

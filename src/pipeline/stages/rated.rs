@@ -44,6 +44,8 @@ pub struct Rated {
     /// Where the search begins.
     quality: Quality,
     stream: u32,
+    /// Place of the item that goes on with the sound.
+    next: u64,
     /// Capture time of the picture before.
     last: Option<Duration>,
     apart: Duration,
@@ -90,6 +92,7 @@ impl Rated {
             target,
             quality,
             stream: 0,
+            next: 0,
             last: None,
             apart: FRAME,
             spent: Arc::default(),
@@ -285,14 +288,18 @@ impl Stage for Rated {
     }
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        self.pack.look();
         for item in batch {
             let Some(frame) = &item.frame else { continue };
             if item.stamp.stream != self.stream {
-                // A sound whose end was lost on the way must not run on into the next.
-                self.stream = item.stamp.stream;
-                self.encoder.reset();
                 self.last = None;
             }
+            if item.stamp.stream != self.stream || item.stamp.index != self.next {
+                // A sound whose end, or a part, was lost on the way must not run on into what follows.
+                self.stream = item.stamp.stream;
+                self.encoder.reset();
+            }
+            self.next = item.stamp.index + 1;
             let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
             let b = self.encoder.bundle();
             let header = StreamHeader::new(b, frame.layout, frame.channels, &item.stamp);

@@ -7,6 +7,7 @@ mod faults;
 mod kill;
 mod power;
 mod rules;
+mod threads;
 
 use std::collections::BTreeMap;
 use std::io::Read;
