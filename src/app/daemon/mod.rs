@@ -134,13 +134,12 @@ impl Daemon {
     /// Sends what is stored, or no longer.
     fn send(&mut self) -> Result<()> {
         self.board.set_uplink(None);
-        let (Some(config), Some(at), Some(store)) =
+        let (Some(config), Some(at), Some((store, _))) =
             (&self.config.uplink, &self.config.store, &self.store)
         else {
             return Ok(());
         };
-        let stored = self.config.streams.iter().filter(|s| s.sink.contains(&SinkConfig::Store));
-        let names: Vec<String> = stored.map(|s| s.name.clone()).collect();
+        let names = stored(&self.config.streams);
         let sending = Sending::start(config, &at.folder, store, &names)?;
         self.board.set_uplink(Some(Arc::new(sending)));
         Ok(())
@@ -265,12 +264,8 @@ impl Daemon {
         let limits = new.limits;
         let before: Vec<StreamConfig> = std::mem::take(&mut self.config.streams);
         let http = self.config.http != new.http;
-        let stored = |c: &Config| -> Vec<String> {
-            let stored = c.streams.iter().filter(|s| s.sink.contains(&SinkConfig::Store));
-            stored.map(|s| s.name.clone()).collect()
-        };
         let sends =
-            moved || self.config.uplink != new.uplink || stored(&self.config) != stored(&new);
+            moved || self.config.uplink != new.uplink || stored(&before) != stored(&new.streams);
         if sends {
             // It lets go of the store, which may be opened again.
             self.board.set_uplink(None);
@@ -310,6 +305,12 @@ impl Daemon {
         ended.retain(|e| e.config.restart() == Restart::Never);
         ended
     }
+}
+
+/// Names of the lines that store.
+fn stored(streams: &[StreamConfig]) -> Vec<String> {
+    let stored = streams.iter().filter(|s| s.sink.contains(&SinkConfig::Store));
+    stored.map(|s| s.name.clone()).collect()
 }
 
 /// The token in a file, which is called `named` where it is set.
