@@ -167,6 +167,10 @@ fn failure(e: &Failure) -> String {
         Failure::ConnectionFailed => "no connection can be made".into(),
         Failure::Timeout(what) => format!("it takes too long to {what}"),
         Failure::Tls(_) | Failure::Rustls(_) | Failure::Pem(_) => format!("TLS: {e}"),
+        // The system's word for it has no kind of its own.
+        Failure::Io(e) if e.to_string().contains("lookup address") => {
+            format!("its name is not found (DNS): {e}")
+        }
         // What is wrong with a certificate comes this way.
         Failure::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => format!("TLS: {e}"),
         e => format!("the connection failed: {e}"),
