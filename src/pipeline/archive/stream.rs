@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::store::Disk;
 
 /// Bytes and packets from which on another segment is begun, with a packet that stands alone.
-const FULL: (u64, usize) = (4 << 20, 4096);
+const FULL: (u64, usize) = (4 << 20, 1 << 14);
 /// The same with any packet.
 const MOST: (u64, usize) = (64 << 20, 1 << 16);
 /// Bytes that are joined at once.

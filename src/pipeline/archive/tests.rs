@@ -249,13 +249,13 @@ fn what_was_acknowledged_outlasts_power_cuts() {
 fn full_segments_end_and_others_begin() {
     let folder = tempfile::tempdir().unwrap();
     let archive = Archive::open(folder.path(), Arc::new(RealDisk::default())).unwrap();
-    let all = whole(9000);
-    for part in all.chunks(500) {
+    let all = whole(36_000);
+    for part in all.chunks(2000) {
         archive.take("ridge", "gate", &batch(part)).unwrap();
     }
     archive.close();
     let status = archive.status().into_values().next().unwrap();
-    assert_eq!((status.packets, status.whole, status.segments), (9000, 9000, 3));
+    assert_eq!((status.packets, status.whole, status.segments), (36_000, 36_000, 3));
     let names: Vec<_> = std::fs::read_dir(folder.path().join("ridge/gate")).unwrap().collect();
     assert_eq!(names.len(), 3);
 }
