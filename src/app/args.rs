@@ -42,6 +42,8 @@ pub enum Verb {
     Tune(Tune),
     /// Run the lines that a config describes, as a service
     Run(Run),
+    /// Take what daemons upload, and keep it as .tamis files
+    Receive(Receive),
     /// Check a config without running it
     Check(Check),
     /// Say what a config costs and what a budget buys, measured on samples of yours
@@ -359,6 +361,26 @@ pub struct Run {
     /// The config
     pub config: PathBuf,
     /// Print the final report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How what happens is said on stderr
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: super::log::Format,
+}
+
+/// `tamis receive`
+#[derive(Debug, clap::Args)]
+pub struct Receive {
+    /// Folder of what is received: DIR/DEVICE/STREAM/*.tamis
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Address and port; others than this machine's own need a token
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8748")]
+    pub listen: std::net::SocketAddr,
+    /// File with the token that senders must know
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print the final numbers as JSON
     #[arg(long)]
     pub json: bool,
     /// How what happens is said on stderr

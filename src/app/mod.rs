@@ -26,6 +26,7 @@ mod log;
 mod order;
 mod overlay;
 mod plan;
+mod receive;
 mod recover;
 mod replay;
 mod time;
@@ -87,6 +88,7 @@ fn run(args: Args) -> anyhow::Result<Outcome> {
             Err(e) => Err(e.into()),
         },
         Verb::Run(a) => daemon::run(&a),
+        Verb::Receive(a) => receive::run(&a),
         Verb::Check(a) => check::run(&a),
         Verb::Plan(a) => plan::run(&a),
         Verb::Doctor(a) => doctor::run(&a),

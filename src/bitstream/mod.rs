@@ -25,6 +25,7 @@ mod group;
 mod header;
 mod indexes;
 mod packet;
+mod part;
 mod rans;
 mod raw;
 mod reader;

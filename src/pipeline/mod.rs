@@ -3,6 +3,7 @@
 //! A pipeline is a line, not a graph: one [`Item`] travels down it, and stages add parts to it. A
 //! batch is a stream that ends; files and cameras run through the same loop.
 
+pub mod archive;
 pub mod config;
 mod flight;
 mod hint;
@@ -18,6 +19,7 @@ pub mod sources;
 pub mod stages;
 mod stats;
 pub mod store;
+pub mod uplink;
 mod warning;
 
 pub use flight::Flight;

@@ -14,8 +14,11 @@ mod common;
 mod daemon;
 mod flips;
 mod kill;
+#[path = "../common/receiver.rs"]
+mod receiver;
 mod relay;
 mod service;
+mod uplink;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::seat::{Seat, State};
 use super::status::Board;
+use super::uplink::Sums;
 use crate::pipeline::Report;
 use crate::pipeline::store::{Amount, Status};
 use crate::runtime::Simd;
@@ -109,7 +110,35 @@ pub fn text(board: &Board) -> String {
     if let Some((status, quota)) = board.store() {
         stored(&mut out, &status, quota);
     }
+    if let Some(uplink) = board.uplink() {
+        sent(&mut out, &uplink.sums());
+    }
     out.text
+}
+
+fn sent(out: &mut Metrics, sums: &Sums) {
+    let rows = [
+        ("tamis_upload_up", "gauge", "1 if the last batch was taken.", u64::from(sums.up)),
+        ("tamis_upload_backlog_bytes", "gauge", "Bytes to be sent, about.", sums.backlog_bytes),
+        ("tamis_upload_sent_bytes_total", "counter", "Bytes of batches taken.", sums.sent_bytes),
+        ("tamis_upload_failures_total", "counter", "Batches that were not.", sums.failures),
+        (
+            "tamis_upload_passed_over_bytes_total",
+            "counter",
+            "Bytes given up by the store before they were sent, about.",
+            sums.passed_bytes,
+        ),
+        (
+            "tamis_upload_refused_packets_total",
+            "counter",
+            "Packets that the receiver will never take.",
+            sums.refused_packets,
+        ),
+    ];
+    for (name, kind, help, number) in rows {
+        out.family(name, kind, help);
+        out.row(&[], number as f64);
+    }
 }
 
 fn stored(out: &mut Metrics, status: &Status, quota: u64) {
@@ -146,21 +175,23 @@ fn stored(out: &mut Metrics, status: &Status, quota: u64) {
     }
 }
 
+/// Counters as they are written.
 #[derive(Default)]
-struct Metrics {
-    text: String,
+pub struct Metrics {
+    pub text: String,
     name: &'static str,
 }
 
 impl Metrics {
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+    /// Begins a family: its name, what it is, and in words.
+    pub fn family(&mut self, name: &'static str, kind: &str, help: &str) {
         self.name = name;
         // A string takes all that is written.
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    /// Labels are names of streams, which are checked, and words of ours.
-    fn row(&mut self, labels: &[(&str, &str)], value: f64) {
+    /// One number. Labels are names of streams, which are checked, and words of ours.
+    pub fn row(&mut self, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
         let labels =
             if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };

@@ -1,7 +1,8 @@
 //! `tamis run`: the lines of a config, each on its own; what fails begins again, what was changed begins anew.
 
 mod attend;
-mod metrics;
+mod client;
+pub mod metrics;
 mod notify;
 mod preview;
 mod quiet;
@@ -9,6 +10,7 @@ mod report;
 mod seat;
 mod status;
 mod ticker;
+mod uplink;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,7 @@ use self::preview::Previews;
 use self::seat::Seat;
 use self::status::Board;
 use self::ticker::Ticker;
+use self::uplink::Sending;
 use super::args::Run;
 use super::http::Server;
 use super::{Outcome, log, say, stop_flag};
@@ -98,6 +101,7 @@ impl Daemon {
         };
         daemon.open_store()?;
         daemon.serve(daemon.config.http.clone())?;
+        daemon.send()?;
         for stream in daemon.config.streams.clone() {
             daemon.start(stream, daemon.config.limits)?;
         }
@@ -127,12 +131,27 @@ impl Daemon {
         Ok(())
     }
 
+    /// Sends what is stored, or no longer.
+    fn send(&mut self) -> Result<()> {
+        self.board.set_uplink(None);
+        let (Some(config), Some(at), Some((store, _))) =
+            (&self.config.uplink, &self.config.store, &self.store)
+        else {
+            return Ok(());
+        };
+        let names = stored(&self.config.streams);
+        let sending = Sending::start(config, &at.folder, store, &names)?;
+        self.board.set_uplink(Some(Arc::new(sending)));
+        Ok(())
+    }
+
     /// Serves the pages, or no longer.
     fn serve(&mut self, http: Option<HttpConfig>) -> Result<()> {
         // The old door is closed first: the new one may be at its place.
         (self.server, self.previews) = (None, None);
         if let Some(http) = http {
-            let server = Server::start(http.listen, token(&http)?, self.board.clone())?;
+            let token = http.token_file.as_ref().map(|file| read_token(file, "http.token_file"));
+            let server = Server::start(http.listen, token.transpose()?, self.board.clone())?;
             say(format_args!("pages at http://{}", server.address()));
             (self.server, self.previews) = (Some(server), Some(Previews::start(&self.board)?));
         }
@@ -191,6 +210,7 @@ impl Daemon {
             std::thread::sleep(TICK);
         }
         (self.server, self.previews) = (None, None);
+        self.board.set_uplink(None);
         ended
     }
 
@@ -244,6 +264,12 @@ impl Daemon {
         let limits = new.limits;
         let before: Vec<StreamConfig> = std::mem::take(&mut self.config.streams);
         let http = self.config.http != new.http;
+        let sends =
+            moved || self.config.uplink != new.uplink || stored(&before) != stored(&new.streams);
+        if sends {
+            // It lets go of the store, which may be opened again.
+            self.board.set_uplink(None);
+        }
         let streams = new.streams.clone();
         self.config = new;
         if moved && let Err(e) = self.open_store() {
@@ -263,6 +289,9 @@ impl Daemon {
         }
         self.board.set_silence(self.config.limits.silence.0);
         self.board.keep(|name| self.config.streams.iter().any(|s| s.name == name));
+        if sends && let Err(e) = self.send() {
+            log::error(None, e);
+        }
         if http && let Err(e) = self.serve(self.config.http.clone()) {
             log::error(None, e);
         }
@@ -278,17 +307,22 @@ impl Daemon {
     }
 }
 
-/// The token that pages ask for.
-fn token(http: &HttpConfig) -> Result<Option<String>> {
-    let Some(path) = &http.token_file else { return Ok(None) };
+/// Names of the lines that store.
+fn stored(streams: &[StreamConfig]) -> Vec<String> {
+    let stored = streams.iter().filter(|s| s.sink.contains(&SinkConfig::Store));
+    stored.map(|s| s.name.clone()).collect()
+}
+
+/// The token in a file, which is called `named` where it is set.
+pub fn read_token(path: &Path, named: &str) -> Result<String> {
     let bytes = read_file(path, TOKEN)?;
     let text = String::from_utf8(bytes).unwrap_or_default();
     match text.trim() {
         "" => {
             let reason = format!("{} holds no token; write one line into it", path.display());
-            Err(Error::config("http.token_file", reason))
+            Err(Error::config(named, reason))
         }
-        token => Ok(Some(token.into())),
+        token => Ok(token.into()),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::metrics;
 use super::seat::{Seat, State};
+use super::uplink::Sending;
 use crate::app::http::Pages;
 use crate::pipeline::Flight;
 use crate::pipeline::config::StreamConfig;
@@ -22,6 +23,8 @@ pub struct Board {
     silence_ms: AtomicU64,
     /// The store, and what it may take.
     store: Mutex<Option<(Arc<Store>, u64)>>,
+    /// What is stored is sent.
+    uplink: Mutex<Option<Arc<Sending>>>,
     /// Reloads taken, and refused.
     reloads: [AtomicU64; 2],
 }
@@ -33,6 +36,7 @@ impl Board {
             seats: Mutex::default(),
             silence_ms: AtomicU64::new(0),
             store: Mutex::default(),
+            uplink: Mutex::default(),
             reloads: Default::default(),
         };
         board.set_silence(silence);
@@ -46,6 +50,16 @@ impl Board {
 
     pub fn set_store(&self, store: Option<(Arc<Store>, u64)>) {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = store;
+    }
+
+    /// Who sends what is stored; the one before ends with its last visitor.
+    pub fn set_uplink(&self, uplink: Option<Arc<Sending>>) {
+        *self.uplink.lock().unwrap_or_else(PoisonError::into_inner) = uplink;
+    }
+
+    /// Who sends what is stored.
+    pub fn uplink(&self) -> Option<Arc<Sending>> {
+        self.uplink.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is in the store, and what it may take.
@@ -206,7 +220,9 @@ impl Pages for Board {
             "version": env!("CARGO_PKG_VERSION"), "uptime_s": self.uptime().as_secs_f64(),
             "device": format!("cpu ({})", Simd::best().name()), "ready": self.ready().0,
             "reloads": { "taken": taken, "refused": refused },
-            "store": self.store().map(|(s, quota)| store_json(&s, quota)), "uplink": null, "streams": streams,
+            "store": self.store().map(|(s, quota)| store_json(&s, quota)),
+            "uplink": self.uplink().map_or_else(|| json!({ "state": "off" }), |u| u.status()),
+            "streams": streams,
         })
     }
 

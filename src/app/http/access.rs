@@ -9,6 +9,13 @@ use sha2::{Digest, Sha256};
 use super::routes::decoded;
 use crate::error::{Error, Result};
 
+/// What address and token are called where they are set.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
+    pub listen: &'static str,
+    pub token: &'static str,
+}
+
 /// The rule of a server.
 pub enum Access {
     /// No token: visitors of this machine only.
@@ -36,19 +43,19 @@ impl Access {
     ///
     /// # Errors
     /// `Config` if there is no token and the address is not loopback, or the token cannot be sent in a header.
-    pub fn new(listen: SocketAddr, token: Option<&str>) -> Result<Self> {
+    pub fn new(listen: SocketAddr, token: Option<&str>, named: Named) -> Result<Self> {
         let Some(token) = token else {
             if listen.ip().to_canonical().is_loopback() {
                 return Ok(Self::Local);
             }
-            let reason = format!("{listen} is not loopback; set http.token_file");
-            return Err(Error::config("http.listen", reason));
+            let reason = format!("{listen} is not loopback; set {}", named.token);
+            return Err(Error::config(named.listen, reason));
         };
         // A file ends with a newline.
         let token = token.trim();
         if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
             let reason = "must hold one word of ASCII letters, digits and signs";
-            return Err(Error::config("http.token_file", reason));
+            return Err(Error::config(named.token, reason));
         }
         // Named after its value, so that daemons on one machine do not overwrite each other's.
         let secret: String =

@@ -5,13 +5,14 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use super::body::Body;
-use super::routes::{Site, answer};
 use super::socket::{Clock, Socket};
 
 /// Open connections at most. A process has 1024 files unless told otherwise, and the streams need theirs.
@@ -24,6 +25,15 @@ const HEADER_BYTES: usize = 16 << 10;
 const TAKEN_WITHIN: Duration = Duration::from_secs(20);
 /// Until the next try when no connection can be taken.
 const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Who answers requests.
+pub trait Answers: Send + Sync + 'static {
+    /// Answers a request. What is not read of its body is not waited for.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
 
 /// All that are open, by number.
 #[derive(Default)]
@@ -61,7 +71,7 @@ impl Connections {
 }
 
 /// Takes connections, without end. That none can be taken now, for want of files, is no end either.
-pub async fn accept(listener: TcpListener, site: Arc<Site>) {
+pub async fn accept<A: Answers>(listener: TcpListener, site: Arc<A>) {
     let connections = Arc::new(Mutex::new(Connections::default()));
     loop {
         match listener.accept().await {
@@ -74,7 +84,7 @@ pub async fn accept(listener: TcpListener, site: Arc<Site>) {
     }
 }
 
-fn open(stream: TcpStream, site: &Arc<Site>, connections: &Arc<Mutex<Connections>>) {
+fn open<A: Answers>(stream: TcpStream, site: &Arc<A>, connections: &Arc<Mutex<Connections>>) {
     // Events are small and each is worth a packet.
     let _ = stream.set_nodelay(true);
     let mut all = lock(connections);
@@ -89,19 +99,23 @@ fn open(stream: TcpStream, site: &Arc<Site>, connections: &Arc<Mutex<Connections
     all.open.insert(number, open);
 }
 
-async fn serve(
+async fn serve<A: Answers>(
     stream: TcpStream,
     number: u64,
-    site: Arc<Site>,
+    site: Arc<A>,
     connections: Arc<Mutex<Connections>>,
 ) {
     // Also when it is aborted, or an answer panics.
     let _noted = Noted { number, connections: connections.clone() };
     let service = service_fn(move |request| {
-        let answer = answer(&site, &request);
-        let listens = matches!(answer.body(), Body::Events(_));
-        lock(&connections).touch(number, listens);
-        std::future::ready(Ok::<_, Infallible>(answer))
+        let (site, connections) = (site.clone(), connections.clone());
+        async move {
+            lock(&connections).touch(number, false);
+            let answer = site.answer(request).await;
+            let listens = matches!(answer.body(), Body::Events(_));
+            lock(&connections).touch(number, listens);
+            Ok::<_, Infallible>(answer)
+        }
     });
     // How a visitor went away is of no interest.
     let _ = http1::Builder::new()

@@ -1,4 +1,4 @@
-//! The daemon's own pages: state, counters, health and a live view, over HTTP/1.1.
+//! The daemon's own pages: state, counters, health and a live view, over HTTP/1.1; and the door of a receiver.
 //!
 //! One thread serves all of it and only reads snapshots, so that no visitor can hold up a line.
 //! Pages are local unless a token is set.
@@ -9,6 +9,11 @@ mod connections;
 mod routes;
 mod socket;
 
+pub(in crate::app) use self::access::{Access, Named};
+pub(in crate::app) use self::body::Body;
+pub(in crate::app) use self::connections::Answers;
+pub(in crate::app) use self::routes::{closing, of_kind, text, turned_away, verdict};
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use self::access::Access;
 use self::routes::Site;
 use crate::error::{Error, Result};
 
@@ -53,8 +57,18 @@ impl Server {
     /// `Config` if others than this machine could read the pages without a token, or the token is none;
     /// `Io` if the address cannot be had.
     pub fn start(listen: SocketAddr, token: Option<String>, pages: Arc<dyn Pages>) -> Result<Self> {
-        let site = Arc::new(Site::new(Access::new(listen, token.as_deref())?, pages));
-        let failed = |e| Error::io(format!("http.listen {listen}"), e);
+        let named = Named { listen: "http.listen", token: "http.token_file" };
+        let access = Access::new(listen, token.as_deref(), named)?;
+        Self::serve(listen, named, Arc::new(Site::new(access, pages)))
+    }
+
+    /// Lets somebody answer at an address.
+    pub(in crate::app) fn serve(
+        listen: SocketAddr,
+        named: Named,
+        site: Arc<impl Answers>,
+    ) -> Result<Self> {
+        let failed = |e| Error::io(format!("{} {listen}", named.listen), e);
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

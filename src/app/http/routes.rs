@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
     HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::Pages;
 use super::access::{Access, Verdict};
 use super::body::{Body, Events};
+use super::connections::Answers;
 
 /// From event to event.
 pub const EVENT_EVERY: Duration = Duration::from_millis(500);
@@ -65,27 +66,41 @@ impl Site {
     }
 }
 
-/// Answers a request. Its body is never read.
-pub fn answer<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
-    match site.access.judge(request.uri(), request.headers()) {
-        Verdict::Welcome => {}
-        Verdict::Entered(cookie) => return entered(&cookie),
+impl Answers for Site {
+    /// Answers a request. Its body is never read.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let verdict = self.access.judge(request.uri(), request.headers());
+        if let Some(response) = turned_away(&verdict) {
+            return response;
+        }
+        let only_head = request.method() == Method::HEAD;
+        if request.method() != Method::GET && !only_head {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            put(&mut response, ALLOW, "GET, HEAD");
+            return closing(response);
+        }
+        route(&self, request.uri().path(), only_head)
+    }
+}
+
+/// The answer to who may not come in, or not this way.
+pub fn turned_away(verdict: &Verdict) -> Option<Response<Body>> {
+    match verdict {
+        Verdict::Welcome => None,
+        Verdict::Entered(cookie) => Some(entered(cookie)),
         Verdict::Unknown => {
             let mut response = text(StatusCode::UNAUTHORIZED, NO_TOKEN);
             put(&mut response, WWW_AUTHENTICATE, "Bearer");
-            return response;
+            Some(response)
         }
-        Verdict::WrongHost => return text(StatusCode::FORBIDDEN, WRONG_HOST),
+        Verdict::WrongHost => Some(text(StatusCode::FORBIDDEN, WRONG_HOST)),
     }
-    let only_head = request.method() == Method::HEAD;
-    if request.method() != Method::GET && !only_head {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        put(&mut response, ALLOW, "GET, HEAD");
-        // Whatever body comes is not waited for.
-        put(&mut response, CONNECTION, "close");
-        return response;
-    }
-    route(site, request.uri().path(), only_head)
+}
+
+/// The same answer, and the end: whatever body still comes is not waited for.
+pub fn closing(mut response: Response<Body>) -> Response<Body> {
+    put(&mut response, CONNECTION, "close");
+    response
 }
 
 fn route(site: &Arc<Site>, path: &str, only_head: bool) -> Response<Body> {
@@ -114,7 +129,8 @@ fn route(site: &Arc<Site>, path: &str, only_head: bool) -> Response<Body> {
     }
 }
 
-fn verdict((good, words): (bool, String)) -> Response<Body> {
+/// Whether all is well, in words.
+pub fn verdict((good, words): (bool, String)) -> Response<Body> {
     let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     of_kind(status, TEXT, words + "\n")
 }
@@ -144,11 +160,13 @@ fn entered(cookie: &str) -> Response<Body> {
     response
 }
 
-fn text(status: StatusCode, words: &'static str) -> Response<Body> {
+/// Words of ours.
+pub fn text(status: StatusCode, words: &'static str) -> Response<Body> {
     of_kind(status, TEXT, words.as_bytes())
 }
 
-fn of_kind(status: StatusCode, kind: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
+/// Bytes of a kind, which nobody keeps or takes for another.
+pub fn of_kind(status: StatusCode, kind: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::Whole(bytes.into()));
     *response.status_mut() = status;
     put(&mut response, CONTENT_TYPE, kind);

@@ -42,6 +42,13 @@ pub(super) fn check(config: &Config) -> Result<()> {
         let reason = "store needs a folder: add [store] with folder = \"...\"";
         return Err(Error::config("sink", reason));
     }
+    if let Some(uplink) = &config.uplink {
+        uplink.check()?;
+        if !streams.iter().any(stored) {
+            let reason = "sends what is stored, and no line has a sink of kind store";
+            return Err(Error::config("uplink", reason));
+        }
+    }
     check_sinks(streams)
 }
 

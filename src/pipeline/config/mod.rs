@@ -5,6 +5,7 @@ mod check;
 mod store;
 mod stream;
 mod units;
+mod uplink;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ pub use stream::{
     BudgetConfig, CodecConfig, InferConfig, RawConfig, Restart, ScheduleConfig, SinkConfig,
     SourceConfig, StageConfig, StreamConfig,
 };
-pub use units::{Size, Time};
+pub use units::{Rate, Size, Time};
+pub use uplink::UplinkConfig;
 
 use super::line::Full;
 use crate::codec::read_file;
@@ -34,6 +36,8 @@ pub struct Config {
     pub streams: Vec<StreamConfig>,
     /// Where lines store what cannot be sent yet, or should stay.
     pub store: Option<StoreConfig>,
+    /// Where what is stored is sent.
+    pub uplink: Option<UplinkConfig>,
     /// Pages of health, accounts and what is seen.
     pub http: Option<HttpConfig>,
     /// What the process does when something hangs or it is told to end.
@@ -94,6 +98,7 @@ struct Written {
     #[serde(default)]
     stream: Vec<StreamConfig>,
     store: Option<StoreConfig>,
+    uplink: Option<UplinkConfig>,
     http: Option<HttpConfig>,
     #[serde(default)]
     limits: LimitsConfig,
@@ -123,7 +128,8 @@ impl Written {
                 restart: self.restart,
             });
         }
-        Ok(Config { streams, store: self.store, http: self.http, limits: self.limits })
+        let Self { store, uplink, http, limits, .. } = self;
+        Ok(Config { streams, store, uplink, http, limits })
     }
 }
 

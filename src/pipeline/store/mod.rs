@@ -25,7 +25,7 @@ mod status;
 mod stones;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod thin;
 mod tick;
 mod tombstone;
@@ -45,7 +45,8 @@ pub use write::{Refused, StreamWriter, Written};
 
 use crate::error::{Error, Result};
 use segment::{CLOSED, OPEN, path};
-use settings::{LOCK, check_name, is_name};
+pub(crate) use settings::check_name;
+use settings::{LOCK, is_name};
 use state::State;
 
 /// A folder of streams that this process alone writes.

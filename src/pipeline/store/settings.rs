@@ -80,7 +80,7 @@ pub(super) fn is_name(name: &str) -> bool {
 ///
 /// # Errors
 /// `Config` if so.
-pub(super) fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     if is_name(name) {
         return Ok(());
     }

@@ -60,8 +60,12 @@ pub struct SegmentInfo {
     pub last_index: u64,
     /// Packets in it.
     pub packets: u64,
+    /// When the first was captured, where known.
+    pub begins: Option<SystemTime>,
     /// Its length.
     pub bytes: u64,
+    /// Bytes of these that outlast a power cut: what may be sent, as the numbers of packets behind may be given again.
+    pub synced_bytes: u64,
     /// Whether nothing more is written to it.
     pub is_closed: bool,
 }
@@ -93,21 +97,23 @@ pub(super) fn segments(s: &Stream) -> Vec<SegmentInfo> {
         let path = path(&s.folder, number, ending);
         path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     };
-    let info = |number, ending, c: &super::contents::Contents, bytes| SegmentInfo {
+    let info = |number, ending, c: &super::contents::Contents, bytes, synced_bytes| SegmentInfo {
         number,
         name: name(number, ending),
         first_index: c.first,
         last_index: c.last,
         packets: c.packets,
+        begins: c.begins,
         bytes,
+        synced_bytes,
         is_closed: ending == CLOSED,
     };
     let mut all: Vec<SegmentInfo> = s
         .segments
         .iter()
-        .map(|x| info(x.number, CLOSED, &x.contents, x.bytes))
-        .chain(s.broken.iter().filter_map(|b| Some(info(b.number, OPEN, &b.expected?, b.upto))))
-        .chain(s.open.iter().map(|o| info(o.number, OPEN, &o.contents, o.bytes)))
+        .map(|x| info(x.number, CLOSED, &x.contents, x.bytes, x.bytes))
+        .chain(s.broken.iter().filter_map(|b| Some(info(b.number, OPEN, &b.expected?, b.upto, 0))))
+        .chain(s.open.iter().map(|o| info(o.number, OPEN, &o.contents, o.bytes, o.synced)))
         .collect();
     all.sort_by_key(|x| x.number);
     all
