@@ -122,10 +122,12 @@ impl Walk {
                     }
                 }
                 // More may come, unless others came behind it: then it waits to be mended.
-                Some(info) if !info.is_closed && reading.at == info.synced_bytes => {
-                    if segments.last().is_none_or(|s| s.number <= number) {
-                        return Ok(None);
-                    }
+                Some(info)
+                    if !info.is_closed
+                        && reading.at == info.synced_bytes
+                        && segments.last().is_none_or(|s| s.number <= number) =>
+                {
+                    return Ok(None);
                 }
                 Some(info) if info.is_closed && reading.at == info.bytes => {
                     let (first, last) = (reading.from, info.last_index);
