@@ -44,7 +44,7 @@ fn request(stream: &mut TcpStream) -> Option<usize> {
 
 #[test]
 fn only_a_receiver_acknowledges_and_its_wishes_are_heard() {
-    let place = Place::new();
+    let place = Place::make();
     let close = "Connection: close\r\n";
     let of = |status: &str, headers: &str, body: &str| {
         format!("HTTP/1.1 {status}\r\n{close}{headers}Content-Length: {}\r\n\r\n{body}", body.len())
@@ -85,7 +85,7 @@ fn only_a_receiver_acknowledges_and_its_wishes_are_heard() {
 
 #[test]
 fn a_wrong_token_is_named_and_a_right_one_heard() {
-    let place = Place::new();
+    let place = Place::make();
     let write = |name: &str, token: &str| std::fs::write(place.path().join(name), token).unwrap();
     write("theirs", "right-w0rd\n");
     write("ours", "wr0ng-word\n");
@@ -111,7 +111,7 @@ fn a_wrong_token_is_named_and_a_right_one_heard() {
 
 #[test]
 fn what_fails_on_the_way_is_named() {
-    let place = Place::new();
+    let place = Place::make();
     let receiver = Receiver::start(&place.received(), 0, &[]);
     let good = config(receiver.address.port(), 5, "");
     for (url, words) in [
@@ -119,7 +119,7 @@ fn what_fails_on_the_way_is_named() {
         (format!("https://{}/", receiver.address), ["TLS", "TLS"]),
         ("http://no-such-host.invalid/".into(), ["DNS", "takes too long"]),
     ] {
-        let place = Place::new();
+        let place = Place::make();
         let at = format!("http://127.0.0.1:{}/", receiver.address.port());
         let daemon = Daemon::start(place.path(), &good.replace(&at, &url));
         daemon.until("a reason", LONG, |d| {
@@ -134,7 +134,7 @@ fn what_fails_on_the_way_is_named() {
 
 #[test]
 fn a_wrong_uplink_is_refused_at_the_start() {
-    let place = Place::new();
+    let place = Place::make();
     let good = config(1, 5, "");
     for (from, to, word) in [
         ("http://127.0.0.1:1/", "http://me:hunter2@127.0.0.1/", "token_file"),

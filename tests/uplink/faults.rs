@@ -8,7 +8,7 @@ use super::{LONG, Place, config, until_whole};
 
 #[test]
 fn a_receiver_that_comes_late_gets_everything() {
-    let place = Place::new();
+    let place = Place::make();
     // An address that nobody listens at.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let daemon = Daemon::start(place.path(), &config(free, 100, ""));
@@ -29,7 +29,7 @@ fn a_receiver_that_comes_late_gets_everything() {
 
 #[test]
 fn a_receiver_that_is_killed_keeps_everything_once() {
-    let place = Place::new();
+    let place = Place::make();
     let mut receiver = Receiver::start(&place.received(), 0, &[]);
     let port = receiver.address.port();
     let daemon = Daemon::start(place.path(), &config(port, 250, "batch = \"4 KiB\"\nfirst = 2"));
@@ -59,7 +59,7 @@ fn daemon_free_check(receiver: &Receiver) {
 
 #[test]
 fn a_daemon_that_is_killed_goes_on_with_its_backlog() {
-    let place = Place::new();
+    let place = Place::make();
     let receiver = Receiver::start(&place.received(), 0, &[]);
     let link = Link::start(receiver.address);
     link.set_speed(4000);

@@ -44,7 +44,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("none")).unwrap();
         Self { folder }
@@ -105,7 +105,7 @@ fn decode(path: &Path, to: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn what_is_stored_arrives_and_decodes_to_the_same() {
-    let place = Place::new();
+    let place = Place::make();
     let receiver = Receiver::start(&place.received(), 0, &[]);
     let daemon =
         Daemon::start(place.path(), &config(receiver.address.port(), 90, "rate = \"10 Mbit/s\""));

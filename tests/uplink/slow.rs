@@ -8,7 +8,7 @@ use super::{LONG, Place, config, until_whole};
 
 #[test]
 fn on_a_slow_link_first_groups_of_the_new_overtake_outer_groups_of_the_old() {
-    let place = Place::new();
+    let place = Place::make();
     let receiver = Receiver::start(&place.received(), 0, &[]);
     let link = Link::start(receiver.address);
     // Down at first: there is a backlog.
