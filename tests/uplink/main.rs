@@ -91,6 +91,7 @@ pub fn until_whole(daemon: &Daemon, receiver: &Receiver, expected: u64) {
 }
 
 fn decode(path: &Path, to: &Path) -> Vec<(String, Vec<u8>)> {
+    std::fs::create_dir(to).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tamis"));
     let output = command.arg("decode").arg(path).arg("-o").arg(to).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

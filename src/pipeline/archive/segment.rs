@@ -59,8 +59,18 @@ pub(super) struct Segment {
 pub(super) struct Entry {
     /// A bit for each group.
     pub groups: u16,
+    /// The same, if it were whole.
+    pub all: u16,
     /// What all of its parts have in common.
     pub identity: u32,
+}
+
+impl Entry {
+    /// Nothing of a packet yet.
+    pub fn new(header: &StreamHeader, packet: &Packet) -> Self {
+        let all = header.groups.iter().take(15).fold(0, |all, _| all << 1 | 1);
+        Self { groups: 0, all, identity: identity(header, packet) }
+    }
 }
 
 /// How much is in a segment.
@@ -74,19 +84,19 @@ pub(super) struct Counts {
 
 impl Counts {
     pub fn of(entries: &BTreeMap<u64, Entry>) -> Self {
-        let all = entries.values().fold(0, |all, e| all | e.groups);
+        let any = entries.values().fold(0, |any, e| any | e.groups);
         let count = |g| entries.values().filter(|e| e.groups >> g & 1 == 1).count() as u64;
         Self {
             ends: entries.keys().next().copied().zip(entries.keys().next_back().copied()),
             packets: entries.len() as u64,
-            whole: entries.values().filter(|e| e.groups == all).count() as u64,
-            groups: (0..16 - all.leading_zeros()).map(count).collect(),
+            whole: entries.values().filter(|e| e.groups == e.all).count() as u64,
+            groups: (0..16 - any.leading_zeros()).map(count).collect(),
         }
     }
 }
 
 /// What all parts of a packet have in common: all that stands before its groups, and what its stream says of it.
-pub(super) fn identity(header: &StreamHeader, packet: &Packet) -> u32 {
+fn identity(header: &StreamHeader, packet: &Packet) -> u32 {
     let mut sum = packet.identity();
     let mut add = |bytes: &[u8]| sum = crc32c::crc32c_append(sum, bytes);
     add(&header.codec.0);

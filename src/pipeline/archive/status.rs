@@ -11,7 +11,7 @@ pub struct StreamStatus {
     pub last_index: Option<u64>,
     /// Packets of which something is there.
     pub packets: u64,
-    /// Packets that have as many groups as any in their segment.
+    /// Packets that have all groups that the header of their stream names.
     pub whole: u64,
     /// Packets that carry each group.
     pub group_packets: Vec<u64>,

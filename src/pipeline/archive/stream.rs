@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::merge::{Merged, merge};
 use super::scan::scan;
-use super::segment::{Counts, Entry, LATE, MAIN, PARTS, Segment, bits, identity, parse, path};
+use super::segment::{Counts, Entry, LATE, MAIN, PARTS, Segment, bits, parse, path};
 use super::status::StreamStatus;
 use crate::error::{Error, Result};
 use crate::pipeline::store::Disk;
@@ -84,7 +84,7 @@ impl Stream {
         let mut entries: BTreeMap<u64, Entry> = BTreeMap::new();
         let [main, late] = [MAIN, LATE].map(|e| {
             scan(self.disk.as_ref(), &path(&self.folder, number, e), |header, packet| {
-                let new = Entry { groups: 0, identity: identity(header, &packet) };
+                let new = Entry::new(header, &packet);
                 entries.entry(packet.stamp.index).or_insert(new).groups |= bits(&packet);
                 Ok(())
             })

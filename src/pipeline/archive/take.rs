@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use super::segment::{Counts, Entry, LATE, MAIN, Segment, bits, identity, path};
+use super::segment::{Counts, Entry, LATE, MAIN, Segment, bits, path};
 use super::stream::Stream;
 use crate::bitstream::{Event, Limits, Packet, PacketReader, PacketWriter, StreamHeader};
 use crate::error::{Error, Result};
@@ -127,7 +127,7 @@ impl Stream {
         let addition = additions.entry(number).or_default();
         let Some(segment) = self.segments.get_mut(&number) else { return Ok(()) };
         let Some(entries) = &mut segment.entries else { return Ok(()) };
-        let fresh = Entry { groups: 0, identity: identity(header, packet) };
+        let fresh = Entry::new(header, packet);
         let entry = entries.entry(index).or_insert(fresh);
         if entry.identity != fresh.identity {
             taken.conflicts += 1;
