@@ -233,7 +233,7 @@ fn metadata_keeps_layers_in_floats() {
     let int8 = HeadOptions { int8: true, ..HeadOptions::default() };
     let kept = Head::from_onnx_with("head", &onnx, &int8).unwrap();
     assert_eq!(kept.card().floats, [LayerPlace::Block(0, 0), LayerPlace::Block(1, 3)]);
-    assert!(kept.engine().to_string().contains("6 of 8"), "{}", kept.engine());
+    assert!(kept.engine().to_string().contains("7 of 9"), "{}", kept.engine());
     let wrong = head(&[("tamis.floats", "0.sideways")]);
     let wrong = Head::from_onnx("head", &wrong).unwrap_err().to_string();
     assert!(wrong.contains("tamis.floats") && wrong.contains("0.sideways"), "{wrong}");
@@ -325,7 +325,7 @@ fn infer_says_what_runs_a_head() {
     };
     assert_eq!(infer("vit.onnx", &[]), "");
     let said = infer("vit.onnx", &["-v", "--int8"]);
-    assert!(said.contains("2 blocks of 12") && said.contains("8 of 8 layers"), "{said}");
+    assert!(said.contains("2 blocks of 12") && said.contains("9 of 9 layers"), "{said}");
     assert!(infer("waste", &["-v"]).contains("plain tract"));
     assert!(infer("waste", &["--int8"]).contains("--int8 changes nothing"));
 }

@@ -307,7 +307,6 @@ mod tests {
             (format!("{link}\nwidth = 0"), "at least 1x1"),
             (format!("{link}\nwidth = 100000\nheight = 100000"), "limit"),
             (format!("{link}\nformat = \"h264\""), "yuyv"),
-            (format!("{link}\nformat = \"grey\""), "codec.bundle"),
             (String::new(), "device"),
         ] {
             let why = parse(&source).expect_err(&source).to_string();
