@@ -414,10 +414,9 @@ fn work(
             tickets.push(next.ticket);
         }
         watch.busy(Some(Instant::now()));
-        for stage in &mut *stages {
-            run_stage(stage.as_mut(), &mut items)?;
-        }
+        let worked = stages.iter_mut().try_for_each(|s| run_stage(s.as_mut(), &mut items));
         watch.busy(None);
+        worked?;
         for (item, ticket) in items.into_iter().zip(tickets) {
             if to.send(Passing { item, ticket }).is_err() {
                 return Ok(());

@@ -39,8 +39,11 @@ pub fn attend(
         let error = match run(config, seat, place, &live) {
             Ok(report) => return Ok(report),
             Err(e) if config.restart() == Restart::Never => return Err(e),
-            // What was wrong does not matter to whoever wants no more of it.
-            Err(_) if stop.load(Ordering::Relaxed) => return Ok(seat.ledger.report()),
+            // It was to end anyway; what was wrong is said all the same.
+            Err(e) if stop.load(Ordering::Relaxed) => {
+                log::error(Some(&config.name), e);
+                return Ok(seat.ledger.report());
+            }
             Err(e) => e,
         };
         if begin.elapsed() > WELL {
@@ -63,7 +66,12 @@ pub fn attend(
 
 /// One run. A panic of what is built or written costs this line and no other.
 fn run(config: &StreamConfig, seat: &Arc<Seat>, place: &Place, live: &Live) -> Result<Report> {
-    let place = Place { index: seat.next_index(), runs: seat.run(), ..place.clone() };
+    let place = Place {
+        index: seat.next_index(),
+        runs: seat.run(),
+        known: seat.known.clone(),
+        ..place.clone()
+    };
     let run = || {
         let line = config.build(&place)?;
         seat.seen().ladder = line.ladder();

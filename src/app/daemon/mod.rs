@@ -249,7 +249,8 @@ impl Daemon {
         }
         let moved = new.store != self.config.store;
         let same = |name: &str, config: &StreamConfig| {
-            new.limits == self.config.limits
+            let slow = |l: &LimitsConfig| (l.hang, l.drain);
+            slow(&new.limits) == slow(&self.config.limits)
                 && !(moved && config.sink.contains(&SinkConfig::Store))
                 && new.streams.iter().any(|s| s.name == name && s == config)
         };
@@ -271,9 +272,13 @@ impl Daemon {
             self.board.set_uplink(None);
         }
         let streams = new.streams.clone();
-        self.config = new;
+        let old = std::mem::replace(&mut self.config, new);
+        // What cannot be had stays as it was; the config is another then, and the next reload tries again.
+        let mut refused = Vec::new();
         if moved && let Err(e) = self.open_store() {
-            log::error(None, e);
+            refused.push(e);
+            self.config.store = old.store;
+            refused.extend(self.open_store().err());
         }
         let (mut begun, kept) = (0, self.lines.len());
         for stream in &streams {
@@ -290,12 +295,19 @@ impl Daemon {
         self.board.set_silence(self.config.limits.silence.0);
         self.board.keep(|name| self.config.streams.iter().any(|s| s.name == name));
         if sends && let Err(e) = self.send() {
-            log::error(None, e);
+            refused.push(e);
+            self.config.uplink = old.uplink;
+            refused.extend(self.send().err());
         }
         if http && let Err(e) = self.serve(self.config.http.clone()) {
-            log::error(None, e);
+            refused.push(e);
+            self.config.http = old.http;
+            refused.extend(self.serve(self.config.http.clone()).err());
         }
-        self.board.reloaded(true);
+        for e in &refused {
+            log::error(None, format_args!("reload: {e}; that part goes on as it was"));
+        }
+        self.board.reloaded(refused.is_empty());
         say(format_args!(
             "reload: {kept} lines untouched, {} ended, {begun} begun, in {} ms",
             ended.len(),

@@ -9,6 +9,7 @@ use super::quiet::Quiet;
 use crate::app::log;
 use crate::codec::{Latent, Layout};
 use crate::pipeline::config::StreamConfig;
+use crate::pipeline::sources::Known;
 use crate::pipeline::{Flight, Gone, Item, Ladder, Ledger};
 
 /// The time that rates are taken over.
@@ -22,6 +23,8 @@ pub struct Seat {
     pub ledger: Arc<Ledger>,
     seen: Mutex<Seen>,
     next: AtomicU64,
+    /// Files that its source read.
+    pub known: Known,
 }
 
 /// What a line saw last.
@@ -72,6 +75,7 @@ impl Seat {
             ledger: Arc::new(Ledger::new(flight.clone())),
             seen: Mutex::default(),
             next: AtomicU64::new(0),
+            known: Known::default(),
         }
     }
 
@@ -141,8 +145,8 @@ impl Seat {
                 seen.quiet.say(&self.name, format_args!("{}: {why}", item.name));
                 return;
             }
-            // Outside its hours a line is well.
-            Some(Gone::Dropped("schedule")) => {
+            // Outside its hours, and between the pictures it keeps, a line is well.
+            Some(Gone::Dropped("schedule" | "every")) => {
                 seen.last = Some(Instant::now());
                 return;
             }
@@ -152,6 +156,10 @@ impl Seat {
         let now = Instant::now();
         let bits = item.packet.as_ref().map_or(0, |p| 8 * p.payload.len() as u64);
         seen.last = Some(now);
+        if !matches!(seen.state, State::Stopped(_)) {
+            // A sink that hung does no longer.
+            seen.state = State::Running;
+        }
         seen.bytes += bits / 8;
         seen.recent.push_back((now, bits));
         while seen.recent.front().is_some_and(|r| now - r.0 > WINDOW) {

@@ -17,7 +17,7 @@ use crate::pipeline::sources::synthetic::{Scene, Tone};
 #[cfg(target_os = "linux")]
 use crate::pipeline::sources::v4l2::{CameraSource, Device, Wish, find::Identity};
 use crate::pipeline::sources::{
-    Files, Numbered, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch, find_files,
+    Files, Known, Numbered, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch, find_files,
 };
 use crate::pipeline::stages::{
     Crop, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices, governed,
@@ -36,6 +36,8 @@ pub struct Place {
     pub index: u64,
     /// Runs of the line before: what they wrote stays.
     pub runs: u64,
+    /// Files that they read.
+    pub known: Known,
 }
 
 impl StreamConfig {
@@ -140,6 +142,11 @@ impl StreamConfig {
             stages.push(Box::new(Decode::new(bundle, channels)));
         }
         stages.extend(end);
+        // Before the sinks: a line whose source cannot be opened leaves no file.
+        let mut source = self.source(place)?;
+        if stored || first > 0 {
+            source = Box::new(Numbered::new(source, first));
+        }
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         for sink in &self.sink {
             sinks.push(match (sink, &card) {
@@ -166,10 +173,6 @@ impl StreamConfig {
                 }
             });
         }
-        let mut source = self.source(place)?;
-        if stored || first > 0 {
-            source = Box::new(Numbered::new(source, first));
-        }
         Ok(Pipeline::new(source, stages, sinks, self.batch)?.with_ladder(ladder))
     }
 
@@ -186,7 +189,9 @@ impl StreamConfig {
             }
             SourceConfig::Watch { folder, settle, existing, resample } => {
                 let how = Reading { rate: *resample, ..Reading::default() };
-                Box::new(Watch::new(folder, settle.0, *existing, how, place.stop.clone()))
+                let pass_over = !existing && place.runs == 0;
+                let (stop, known) = (place.stop.clone(), place.known.clone());
+                Box::new(Watch::new(folder, settle.0, pass_over, how, stop, known))
             }
             SourceConfig::Socket { listen, connect, path, raw } => {
                 let peer = match (listen, connect, path) {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{CodecConfig, Config, RawConfig, SinkConfig, SourceConfig, StageConfig, StreamConfig};
 use crate::codec::{Kind, Quality};
@@ -49,6 +50,17 @@ pub(super) fn check(config: &Config) -> Result<()> {
             return Err(Error::config("uplink", reason));
         }
     }
+    let hang = config.limits.hang.0;
+    if hang < Duration::from_secs(1) {
+        return Err(Error::config("limits.hang", format!("{hang:?}; at least 1 s is needed")));
+    }
+    if let Some(http) = &config.http
+        && !http.listen.ip().is_loopback()
+        && http.token_file.is_none()
+    {
+        let reason = format!("{} is open to others than this machine; set token_file", http.listen);
+        return Err(Error::config("http.listen", reason));
+    }
     check_sinks(streams)
 }
 
@@ -63,6 +75,14 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 fn check_stream(config: &StreamConfig) -> Result<()> {
+    let stored = config.sink.iter().filter(|s| **s == SinkConfig::Store).count();
+    if stored > 1 {
+        return Err(Error::config("sink", "store is named twice"));
+    }
+    if stored == 1 && config.name == "lock" {
+        let reason = "\"lock\" is a file of the store; give the stream another name";
+        return Err(Error::config("stream.name", reason));
+    }
     check_codec(&config.codec)?;
     check_source(&config.source)?;
     for stage in &config.stage {

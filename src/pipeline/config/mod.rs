@@ -92,8 +92,7 @@ struct Written {
     batch: Option<usize>,
     queue: Option<Full>,
     schedule: Option<ScheduleConfig>,
-    #[serde(default)]
-    budget: BudgetConfig,
+    budget: Option<BudgetConfig>,
     restart: Option<Restart>,
     #[serde(default)]
     stream: Vec<StreamConfig>,
@@ -107,10 +106,18 @@ struct Written {
 impl Written {
     fn config(self) -> Result<Config> {
         let mut streams = self.stream;
-        let top = self.source.is_some() || self.codec.is_some() || !self.sink.is_empty();
+        let top = self.source.is_some()
+            || self.codec.is_some()
+            || self.infer.is_some()
+            || self.schedule.is_some()
+            || self.budget.is_some()
+            || self.batch.is_some()
+            || self.queue.is_some()
+            || self.restart.is_some()
+            || !(self.sink.is_empty() && self.stage.is_empty());
         if top && !streams.is_empty() {
             let reason = "stands beside [[stream]]; move it into one of them";
-            return Err(Error::config("source, codec or sink", reason));
+            return Err(Error::config("a key of one line", reason));
         }
         if streams.is_empty() {
             let need = |what| Error::config(what, "is missing; or lines as [[stream]]");
@@ -124,7 +131,7 @@ impl Written {
                 batch: self.batch.unwrap_or_else(stream::default_batch),
                 queue: self.queue,
                 schedule: self.schedule,
-                budget: self.budget,
+                budget: self.budget.unwrap_or_default(),
                 restart: self.restart,
             });
         }

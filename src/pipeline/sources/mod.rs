@@ -25,7 +25,7 @@ pub use numbered::Numbered;
 pub use paced::Paced;
 pub use pixels::Pixels;
 pub use socket::{Peer, Socket};
-pub use watch::Watch;
+pub use watch::{Known, Watch};
 
 /// How long those that wait sleep before they look whether they are stopped.
 const NAP: std::time::Duration = std::time::Duration::from_millis(50);

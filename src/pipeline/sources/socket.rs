@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
@@ -45,6 +45,10 @@ pub struct Socket {
     feed: Option<Feed>,
     clock: Clock,
     index: u64,
+    /// Bytes that came from the sender that is read.
+    came: Arc<AtomicU64>,
+    /// How long is waited before the next attempt to connect.
+    pause: Duration,
 }
 
 enum Door {
@@ -78,7 +82,8 @@ impl Socket {
             Peer::Connect(_) => Door::Out,
         };
         let (name, feed, clock) = (name.to_owned(), None, Clock::new());
-        Ok(Self { name, peer, how, stop, door, feed, clock, index: 0 })
+        let (came, pause) = (Arc::default(), BACK_OFF[0]);
+        Ok(Self { name, peer, how, stop, door, feed, clock, index: 0, came, pause })
     }
 
     fn stopped(&self) -> bool {
@@ -86,8 +91,7 @@ impl Socket {
     }
 
     /// The next sender; `None` when the line is stopped.
-    fn sender(&self) -> Option<Box<dyn Read + Send>> {
-        let mut pause = BACK_OFF[0];
+    fn sender(&mut self) -> Option<Box<dyn Read + Send>> {
         while !self.stopped() {
             let found: io::Result<Box<dyn Timed>> = match (&self.door, &self.peer) {
                 (Door::Tcp(door), _) => door.accept().map(|(s, _)| Box::new(s) as _),
@@ -98,20 +102,25 @@ impl Socket {
             if let Ok(stream) = found
                 && stream.patient().is_ok()
             {
-                return Some(Box::new(Patient { stream, stop: self.stop.clone() }));
+                self.came.store(0, Ordering::Relaxed);
+                let (stop, came) = (self.stop.clone(), self.came.clone());
+                return Some(Box::new(Patient { stream, stop, came }));
             }
             match self.door {
-                Door::Out => {
-                    let begin = Instant::now();
-                    while begin.elapsed() < pause && !self.stopped() {
-                        std::thread::sleep(NAP);
-                    }
-                    pause = (2 * pause).min(BACK_OFF[1]);
-                }
+                Door::Out => self.rest(),
                 _ => std::thread::sleep(NAP),
             }
         }
         None
+    }
+
+    /// Waits, longer each time, until something came.
+    fn rest(&mut self) {
+        let begin = Instant::now();
+        while begin.elapsed() < self.pause && !self.stopped() {
+            std::thread::sleep(NAP);
+        }
+        self.pause = (2 * self.pause).min(BACK_OFF[1]);
     }
 
     fn lost(&self, why: &Error) -> Item {
@@ -130,6 +139,7 @@ impl Socket {
         item.stamp.index = self.index;
         if item.frame.is_some() {
             self.index += 1;
+            self.pause = BACK_OFF[0];
         }
         self.clock.stamp(&mut item.stamp);
         item
@@ -151,8 +161,14 @@ impl Source for Socket {
                         return Ok(Some(self.lost(&why)));
                     }
                     Ok(feed) => self.feed = Some(feed),
-                    // Whoever connects and goes has sent nothing that could be lost.
                     Err(_) if self.stopped() => return Ok(None),
+                    // Whoever connects and goes has sent nothing that could be lost.
+                    Err(_) if self.came.load(Ordering::Relaxed) == 0 => {
+                        if matches!(self.door, Door::Out) {
+                            self.rest();
+                        }
+                        continue;
+                    }
                     Err(e) => return Ok(Some(self.lost(&e))),
                 }
                 continue;
@@ -217,6 +233,7 @@ impl Timed for UnixStream {
 struct Patient {
     stream: Box<dyn Timed>,
     stop: Arc<AtomicBool>,
+    came: Arc<AtomicU64>,
 }
 
 impl Read for Patient {
@@ -233,7 +250,11 @@ impl Read for Patient {
                 }
                 // A sender that breaks off has ended, as one that closes.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(0),
-                read => return read,
+                read => {
+                    let count = read.as_ref().map_or(0, |&n| n as u64);
+                    self.came.fetch_add(count, Ordering::Relaxed);
+                    return read;
+                }
             }
         }
     }

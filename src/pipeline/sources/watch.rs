@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::files::Files;
@@ -19,6 +19,8 @@ const UNFINISHED: [&str; 5] = ["part", "tmp", "temp", "crdownload", "filepart"];
 
 /// What tells that a file is as it was.
 type State = (u64, Option<SystemTime>);
+/// Files that were read, as they were: it outlives a run of the line.
+pub type Known = Arc<Mutex<BTreeMap<PathBuf, State>>>;
 
 /// Reads files as they come into a folder, in the order of their last change. A file is read when it was as it is for a
 /// while; again, if it changes after that. A folder that goes away is waited for.
@@ -28,7 +30,7 @@ pub struct Watch {
     stop: Arc<AtomicBool>,
     files: Files,
     /// What was read, or is passed over.
-    seen: BTreeMap<PathBuf, State>,
+    seen: Known,
     /// What waits, since when it is as it is.
     waiting: BTreeMap<PathBuf, (State, Instant)>,
     /// Last change of the file that is read.
@@ -36,16 +38,19 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Looks into `folder`, whose files are read once they were left alone for `settle`; those that are there now only
-    /// if `existing`.
+    /// Looks into `folder`, whose files are read once they were left alone for `settle`, but for those that are `seen`
+    /// already; and for those that are there now, if they are to be passed over.
     pub fn new(
         folder: &Path,
         settle: Duration,
-        existing: bool,
+        pass_over: bool,
         how: Reading,
         stop: Arc<AtomicBool>,
+        seen: Known,
     ) -> Self {
-        let seen = if existing { BTreeMap::new() } else { list(folder).into_iter().collect() };
+        if pass_over {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).extend(list(folder));
+        }
         Self {
             folder: folder.into(),
             settle,
@@ -60,13 +65,14 @@ impl Watch {
     /// The next file to read, if one has settled.
     fn settled(&mut self) -> Option<PathBuf> {
         let there = list(&self.folder);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Names of what is gone are not kept: the folder may be used for years.
-        self.seen.retain(|path, _| there.iter().any(|(p, _)| p == path));
+        seen.retain(|path, _| there.iter().any(|(p, _)| p == path));
         self.waiting.retain(|path, _| there.iter().any(|(p, _)| p == path));
         let now = Instant::now();
         let mut ready: Option<(PathBuf, State)> = None;
         for (path, state) in there {
-            if self.seen.get(&path) == Some(&state) {
+            if seen.get(&path) == Some(&state) {
                 continue;
             }
             let since = self.waiting.entry(path.clone()).or_insert((state, now));
@@ -80,7 +86,7 @@ impl Watch {
         }
         let (path, state) = ready?;
         self.waiting.remove(&path);
-        self.seen.insert(path.clone(), state);
+        seen.insert(path.clone(), state);
         self.changed = state.1;
         Some(path)
     }

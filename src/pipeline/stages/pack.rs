@@ -82,6 +82,11 @@ impl Pack {
         }
     }
 
+    /// Channels that the rung of the ladder codes, if there is one.
+    pub(super) fn channels(&self) -> Option<usize> {
+        self.ladder.as_ref().map(|ladder| ladder.rung().channels)
+    }
+
     /// Lets packets stand alone while `wish` is set.
     pub fn wish(mut self, wish: Arc<AtomicBool>) -> Self {
         self.wish = wish;

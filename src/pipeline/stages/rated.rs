@@ -37,6 +37,8 @@ pub enum Target {
 
 /// How many times its bits a live picture may take before it is coded again.
 const FAR_TOO_MUCH: f64 = 2.5;
+/// A pause that is longer tells nothing of the pictures after it.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Encodes and packs, and finds for every packet the quality that gives it its size.
 #[derive(Debug)]
@@ -128,7 +130,12 @@ impl Rated {
         let (stamp, end) = (&item.stamp, item.end);
         let elapsed = self.last.and_then(|last| stamp.captured.checked_sub(last));
         let known = elapsed.into_iter().chain([item.lasts]).find(|e| !e.is_zero());
-        self.apart = known.unwrap_or(self.apart);
+        self.apart = match (known, self.last) {
+            // What is live comes in bursts, whatever it was captured at.
+            (Some(known), Some(_)) if self.quick => (7 * self.apart + known.min(LONGEST)) / 8,
+            (Some(known), _) => known,
+            (None, _) => self.apart,
+        };
         let (time, values) = match frame.layout {
             Layout::Audio { rate } => {
                 let steps = frame.extent[0];
@@ -241,7 +248,10 @@ impl Trials<'_> {
             self.encoder.step_back();
         }
         self.encoder.set_quality_and_thrift(quality, thrift);
-        let latent = self.encoder.push(self.frame, self.end)?;
+        let mut latent = self.encoder.push(self.frame, self.end)?;
+        if let Some(channels) = self.pack.channels() {
+            latent.truncate(channels);
+        }
         let packet = self.pack.pack(&latent, self.stamp, alone)?;
         Ok(Coded { latent, packet, budget: 0.0 })
     }

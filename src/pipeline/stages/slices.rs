@@ -16,12 +16,14 @@ pub struct Slices {
     wish: Arc<AtomicBool>,
     /// The length of the sound so far.
     played: Duration,
+    /// Whether a sound has begun since it was wished for: whoever wishes hears of it later.
+    answered: bool,
 }
 
 impl Slices {
     /// Ends sounds after `every`, and where `wish` is set.
     pub fn new(every: Duration, wish: Arc<AtomicBool>) -> Self {
-        Self { every, wish, played: Duration::ZERO }
+        Self { every, wish, played: Duration::ZERO, answered: false }
     }
 }
 
@@ -48,10 +50,10 @@ impl Stage for Slices {
                 continue;
             };
             let steps = frame.extent.first().copied().unwrap_or(0) as f64;
+            let wished = self.wish.load(Ordering::Relaxed);
+            self.answered = wished && (self.answered || self.played.is_zero());
             self.played += Duration::from_secs_f64(steps / f64::from(rate.max(1)));
-            // One that begins anew anyway fulfils the wish.
-            let wished = self.wish.load(Ordering::Relaxed) && self.played > Duration::ZERO;
-            item.end |= self.played >= self.every || wished;
+            item.end |= self.played >= self.every || wished && !self.answered;
             if item.end {
                 self.played = Duration::ZERO;
             }
