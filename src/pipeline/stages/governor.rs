@@ -211,10 +211,12 @@ mod tests {
         assert_eq!(load.costs.len(), 6);
         let mut step = 0;
         assert!(play(&mut load, &mut step, 1.0, 20).iter().all(|&s| s == 0));
-        // Half of the machine is gone: within five seconds it stands where all fits, and stays.
+        // Half of the machine is gone: within five seconds it stands where all fits, and stays there but for a
+        // look now and then whether there is room again.
         let slow = play(&mut load, &mut step, 0.5, 200);
         let five = (5.0 / WINDOW.as_secs_f64()) as usize;
-        assert!(slow[five..].iter().all(|&s| s >= 3), "{slow:?}");
+        let looks = slow[five..].iter().filter(|&&s| s < 3).count();
+        assert!(looks <= 5 && slow[five..].iter().all(|&s| s >= 2), "{slow:?}");
         let changes = slow[five..].windows(2).filter(|w| w[0] != w[1]).count();
         assert!(changes <= 8, "{changes} changes: {slow:?}");
         // It is there again.
