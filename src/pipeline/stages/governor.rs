@@ -32,8 +32,9 @@ struct Load {
     /// Windows with room, and how many there must be.
     room: u32,
     patience: u32,
-    /// Windows since the last change for the better.
+    /// Windows since the last change for the better, and whether it held.
     since: u32,
+    held: bool,
 }
 
 /// The first stage: counts what comes, and leaves out pictures on the lowest rungs.
@@ -62,6 +63,7 @@ pub fn governed(ladder: &Arc<Ladder>, cpu: f64) -> (Begin, End) {
         room: 0,
         patience: PATIENCE[0],
         since: u32::MAX,
+        held: true,
     }));
     let begin = Begin { ladder: ladder.clone(), load: load.clone(), seen: 0 };
     (begin, End { ladder: ladder.clone(), load, cpu })
@@ -148,7 +150,7 @@ impl Load {
         self.since = self.since.saturating_add(1);
         if share > HIGH {
             if self.since < SOON {
-                self.patience = (2 * self.patience).min(PATIENCE[1]);
+                (self.patience, self.held) = ((2 * self.patience).min(PATIENCE[1]), false);
             }
             self.room = 0;
             // Far too much needs more than one step.
@@ -168,7 +170,8 @@ impl Load {
         if self.room < self.patience {
             return step;
         }
-        if self.since > 5 * SOON {
+        // The last change for the better held: the machine is there again.
+        if std::mem::replace(&mut self.held, true) {
             self.patience = PATIENCE[0];
         }
         (self.room, self.since) = (0, 0);
