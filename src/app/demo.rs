@@ -19,8 +19,8 @@ use crate::pipeline::sinks::Container;
 use crate::pipeline::sources::synthetic::{Scene, Tone};
 use crate::pipeline::sources::{SceneSource, ToneSource};
 use crate::pipeline::stages::{Encode, Infer, Pack};
-use crate::pipeline::{Ledger, Pipeline, Report, Source, Stage};
-use crate::runtime::{Decoder, find_bundle, find_head};
+use crate::pipeline::{Ledger, Pipeline, Pool, Report, Source, Stage};
+use crate::runtime::{Decoder, HeadOptions, find_bundle};
 
 const WIDTH: usize = 640;
 const HEIGHT: usize = 360;
@@ -129,7 +129,8 @@ fn play(
         Box::new(Pack::new(bundle.clone())),
     ];
     if let Some(head) = head {
-        match find_head(head).and_then(|h| Infer::new(bundle, h)) {
+        let pool = Pool::open(head, &HeadOptions::default());
+        match pool.and_then(|pool| Infer::new(bundle, Arc::new(pool))) {
             Ok(infer) => stages.push(Box::new(infer)),
             Err(e) => eprintln!("tamis: no predictions: {e}"),
         }

@@ -16,10 +16,8 @@ use crate::error::{Error, Result};
 use crate::pipeline::sinks::prediction_json;
 use crate::pipeline::sources::{Files, find_files, holds_packets};
 use crate::pipeline::stages::{Encode, Infer, Unpack};
-use crate::pipeline::{Gone, Item, Pipeline, Report, Sink, Stage};
-use crate::runtime::{
-    Engine, HeadCard, HeadOptions, Tokens, find_codec, find_head_with, options_within,
-};
+use crate::pipeline::{Gone, Item, Pipeline, Pool, Report, Sink, Stage};
+use crate::runtime::{Engine, HeadCard, HeadOptions, Tokens, find_codec, options_within};
 
 /// Items classified at once when they are waiting.
 const BATCH: usize = 8;
@@ -32,10 +30,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     }
     let reading = files::reading(&typed.input)?;
     let options = options(typed)?;
-    let find = || find_head_with(&typed.head, &options);
-    let first = find().map_err(|e| Error::config("--head", e))?;
-    let (card, engine, patch) = (first.card().clone(), first.engine().clone(), first.patch());
-    let mut head = Some(first);
+    let head = Pool::open(&typed.head, &options).map_err(|e| Error::config("--head", e))?;
+    let head = Arc::new(head);
+    let (card, engine, patch) = (head.card().clone(), head.engine().clone(), head.patch());
     match &engine {
         Engine::Plain { .. } | Engine::Transformer { int8: 0, .. } if typed.int8 => {
             super::say(format!("--int8 changes nothing: {} {engine}", card.name));
@@ -112,16 +109,14 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         let encode = Encode::new(bundle.clone(), channels, quality)
             .map_err(|e| Error::config("--channels", e))?;
         let source = Files::new(media, reading).live(live);
-        let head = head.take().map_or_else(find, Ok)?;
-        let infer = Infer::new(bundle.clone(), head)?;
+        let infer = Infer::new(bundle.clone(), head.clone())?;
         let stages: Vec<Box<dyn Stage>> = vec![Box::new(encode), Box::new(infer)];
         reports.push(classify(source, stages, sinks(), &stop, &mut look)?);
     }
     if !packets.is_empty() {
         let unpack = Unpack::new(bundle.clone(), Limits::default()).keeping(typed.channels);
         let source = Files::packets(packets).live(live);
-        let head = head.take().map_or_else(find, Ok)?;
-        let infer = Infer::new(bundle.clone(), head)?;
+        let infer = Infer::new(bundle.clone(), head.clone())?;
         let stages: Vec<Box<dyn Stage>> = vec![Box::new(unpack), Box::new(infer)];
         reports.push(classify(source, stages, sinks(), &stop, &mut look)?);
     }

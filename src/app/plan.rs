@@ -136,9 +136,15 @@ impl Plan<'_> {
         Some(1e3 * self.typed.watts? * self.cpu(way).min(1.0) * 24.0 / VOLTS)
     }
 
-    /// The way that the config asks for: its quality, or what its rate buys.
+    /// The way that the config asks for: its quality, or what its size buys.
     fn asked(&self) -> Option<&Way> {
-        match self.stream.codec.bitrate {
+        let codec = &self.stream.codec;
+        let values: usize = match self.frames[0].is_audio() {
+            true => self.frames[0].samples.len(),
+            false => self.frames[0].extent.iter().product(),
+        };
+        let dense = codec.bpp.map(|bpp| bpp * values as f64 * self.rate() / 1e3);
+        match codec.bitrate.or(dense) {
             Some(kbits) => self.within(kbits),
             None => {
                 let quality = self.stream.codec.quality.unwrap_or(75);

@@ -37,6 +37,12 @@ impl Flight {
         fits
     }
 
+    /// Whether nothing is under way.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        *self.lock() == 0
+    }
+
     /// Gives an item's share back.
     pub(super) fn land(&self, size: u64) {
         *self.lock() -= size;

@@ -22,6 +22,8 @@ struct Account {
     report: Report,
     /// Runs that were given up: what they still hold was counted as lost.
     given_up: u64,
+    /// What the others hold of the flight.
+    size: u64,
 }
 
 impl Ledger {
@@ -74,6 +76,7 @@ impl Ledger {
         let mut account = self.lock();
         account.report.received += 1;
         account.report.aboard += 1;
+        account.size += size;
         let run = account.given_up;
         drop(account);
         Ticket { ledger: self.clone(), size, run, since: Instant::now(), landed: false }
@@ -85,6 +88,8 @@ impl Ledger {
         account.given_up += 1;
         let aboard = std::mem::take(&mut account.report.aboard);
         *account.report.lost.entry(kind).or_default() += aboard;
+        // Other lines need the room, and whoever hangs may never give it back.
+        self.flight.land(std::mem::take(&mut account.size));
     }
 
     /// Says that the line was stopped before its source came to an end.
@@ -121,9 +126,13 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.ledger.flight.land(self.size);
         let mut account = self.ledger.lock();
-        if !self.landed && account.given_up == self.run {
+        if account.given_up != self.run {
+            return;
+        }
+        account.size -= self.size;
+        self.ledger.flight.land(self.size);
+        if !self.landed {
             account.report.aboard -= 1;
             *account.report.lost.entry("line_failed").or_default() += 1;
         }
@@ -133,6 +142,7 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::{Frame, Layout, Samples};
 
     #[test]
     fn whatever_becomes_of_an_item_the_sum_holds() {
@@ -145,7 +155,10 @@ mod tests {
             assert_eq!(found, expected);
             assert_eq!(r.unaccounted(), 0);
         };
-        let (a, b, c) = (Item::default(), Item::default(), Item::default());
+        let samples = Samples::U8(vec![0; 3]);
+        let frame = Frame::new(Layout::Rgb, 3, vec![1, 1], samples).expect("a pixel");
+        let item = || Item { frame: Some(frame.clone()), ..Item::default() };
+        let (a, b, c) = (item(), item(), item());
         let (x, y) = (ledger.board(&a, &go), ledger.board(&b, &go));
         let z = ledger.try_board(&c).expect("there is room");
         holds([3, 0, 0, 3]);
@@ -154,6 +167,7 @@ mod tests {
         holds([3, 1, 1, 1]);
         ledger.give_up("hung");
         holds([3, 1, 2, 0]);
+        assert!(ledger.flight.is_empty(), "others have all the room");
         // Whoever hung comes back too late.
         z.land(&c);
         holds([3, 1, 2, 0]);

@@ -94,6 +94,8 @@ pub struct Pipeline {
     sinks: Vec<Box<dyn Sink>>,
     batch: usize,
     ladder: Option<Arc<Ladder>>,
+    /// Set where a packet goes no further, which others may continue.
+    broken: Arc<AtomicBool>,
 }
 
 impl Pipeline {
@@ -122,12 +124,25 @@ impl Pipeline {
                 return Err(Error::config("sink", format!("needs {missing}, which nothing makes")));
             }
         }
-        Ok(Self { source, stages, sinks, batch: batch.max(1), ladder: None })
+        Ok(Self {
+            source,
+            stages,
+            sinks,
+            batch: batch.max(1),
+            ladder: None,
+            broken: Arc::default(),
+        })
     }
 
     /// Says which ladder its stages stand on.
     pub fn with_ladder(mut self, ladder: Option<Arc<Ladder>>) -> Self {
         self.ladder = ladder;
+        self
+    }
+
+    /// Sets `broken` where a packet goes no further.
+    pub fn with_broken(mut self, broken: Arc<AtomicBool>) -> Self {
+        self.broken = broken;
         self
     }
 
@@ -145,7 +160,7 @@ impl Pipeline {
     /// The first error of source, stages or sinks, in this order; sinks are finished all the same, but
     /// not one that failed: what it has open must not look whole.
     pub fn run(self, stop: &AtomicBool, look: impl FnMut(&Ledger, &Item)) -> Result<Report> {
-        let Self { mut source, mut stages, mut sinks, batch, ladder: _ } = self;
+        let Self { mut source, mut stages, mut sinks, batch, ladder: _, broken } = self;
         let (to_stages, from_source) = bounded(QUEUE);
         let (to_sinks, from_stages) = bounded(QUEUE);
         let (ledger, halt) = (Arc::new(Ledger::default()), AtomicBool::new(false));
@@ -157,7 +172,8 @@ impl Pipeline {
             let worker = scope.spawn(|| {
                 halting(&halt, || work(&mut stages, batch, &ledger, &watch, from_source, to_sinks))
             });
-            let written = deliver(&mut sinks, from_stages, &ledger, &halt, look, || Ok(()));
+            let written =
+                deliver(&mut sinks, from_stages, &ledger, [&halt, &broken], look, || Ok(()));
             halt.store(true, Ordering::Relaxed);
             (unpanicked(reader.join()), unpanicked(worker.join()), written)
         });
@@ -170,7 +186,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::run`], and `Device` if a stage hangs.
     pub fn run_live(self, live: &Live, look: impl FnMut(&Ledger, &Item)) -> Result<Report> {
-        let Self { mut source, mut stages, mut sinks, batch, ladder: _ } = self;
+        let Self { mut source, mut stages, mut sinks, batch, ladder: _, broken } = self;
         let (to_stages, from_source) = bounded(QUEUE);
         let (to_sinks, from_stages) = bounded(QUEUE);
         let (halt, watch) = (Arc::new(AtomicBool::new(false)), Arc::new(Watch::default()));
@@ -205,7 +221,7 @@ impl Pipeline {
                 false => Ok(()),
             }
         };
-        let written = deliver(&mut sinks, from_stages, &live.ledger, &halt, look, turn);
+        let written = deliver(&mut sinks, from_stages, &live.ledger, [&halt, &broken], look, turn);
         halt.store(true, Ordering::Relaxed);
         let patience = if watch.source_left.load(Ordering::Relaxed) { LOOK } else { live.drain };
         let read = ended(reader, patience);
@@ -453,7 +469,7 @@ fn deliver(
     sinks: &mut Vec<Box<dyn Sink>>,
     from: Receiver<Passing>,
     ledger: &Ledger,
-    halt: &AtomicBool,
+    [halt, broken]: [&AtomicBool; 2],
     mut look: impl FnMut(&Ledger, &Item),
     mut turn: impl FnMut() -> Result<()>,
 ) -> Result<()> {
@@ -490,6 +506,9 @@ fn deliver(
                     halt.store(true, Ordering::Relaxed);
                 }
             }
+        }
+        if item.gone.is_some() && item.packet.is_some() {
+            broken.store(true, Ordering::Relaxed);
         }
         ticket.land(&item);
         if written.is_ok() {

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod config;
 mod flight;
+mod heads;
 mod hint;
 mod item;
 mod ladder;
@@ -23,6 +24,7 @@ pub mod uplink;
 mod warning;
 
 pub use flight::Flight;
+pub use heads::{Heads, Pool};
 pub use item::{Gone, Item, Parts};
 pub use ladder::{Ladder, Rung};
 pub use ledger::Ledger;

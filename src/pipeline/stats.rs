@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::item::{Gone, Item};
 use super::warning::Warning;
 
-/// Latencies kept for the percentiles: the newest so many.
+/// Latencies kept for the percentiles: the newest so many, and those of so much time before the newest.
 const LATENCIES: usize = 1024;
+const RECENT: Duration = Duration::from_secs(60);
 
 /// What became of every item of a line.
 ///
@@ -34,8 +35,8 @@ pub struct Report {
     pub packet_bytes: u64,
     /// Pixels, or time steps times channels, delivered.
     pub positions: u64,
-    /// Time from source to sinks of the newest items, in the order they came.
-    pub latencies: VecDeque<Duration>,
+    /// When the newest items came to their end, and how long that took since the source gave them.
+    pub latencies: VecDeque<(Instant, Duration)>,
     /// Items on their way, counted by themselves.
     pub(super) aboard: u64,
 }
@@ -69,10 +70,10 @@ impl Report {
 
     /// The latency that a share `p` of the newest items stays under; zero if there are none.
     pub fn latency(&self, p: f64) -> Duration {
-        let mut sorted: Vec<_> = self.latencies.iter().collect();
+        let mut sorted: Vec<_> = self.latencies.iter().map(|l| l.1).collect();
         sorted.sort();
         let at = (p * sorted.len() as f64) as usize;
-        sorted.get(at.min(sorted.len().saturating_sub(1))).copied().copied().unwrap_or_default()
+        sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
     }
 
     /// Counts an item at the end of its way.
@@ -85,10 +86,12 @@ impl Report {
                 self.packet_bytes += item.packet.as_ref().map_or(0, |p| p.payload.len() as u64);
                 let extent = item.packet.as_ref().map(|p| p.header.extent);
                 self.positions += extent.map_or(0, |[a, b]| a as u64 * b as u64);
-                if self.latencies.len() == LATENCIES {
+                let now = Instant::now();
+                let old = |l: &(Instant, Duration)| now - l.0 > RECENT;
+                while self.latencies.len() == LATENCIES || self.latencies.front().is_some_and(old) {
                     self.latencies.pop_front();
                 }
-                self.latencies.push_back(since.elapsed());
+                self.latencies.push_back((now, now - since));
             }
             Some(Gone::Dropped(why)) => *self.dropped.entry(why).or_default() += 1,
             Some(Gone::Lost(why, what)) => {

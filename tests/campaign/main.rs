@@ -18,6 +18,7 @@ mod kill;
 mod receiver;
 mod relay;
 mod service;
+mod sixteen;
 mod uplink;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! An uplink that is down for long, and then slower than what is made.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::daemon::Daemon;
@@ -65,6 +66,70 @@ fn a_long_backlog_drains_in_order_of_importance() {
         caught.as_secs_f64(),
         received.len(),
         printed["since_start"]["known"]
+    ));
+}
+
+#[test]
+fn half_a_link_carries_the_first_groups_of_all_that_is_new() {
+    let phase = Duration::from_secs(times(16, 120) as u64);
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(&folder.path().join("received"), 0, &[]);
+    let link = Link::start(receiver.address);
+    let fps = 20;
+    let config = format!(
+        "[http]\nlisten = \"127.0.0.1:0\"\n[store]\nfolder = \"store\"\nsync = \"200 ms\"\n\
+         [uplink]\nurl = \"http://127.0.0.1:{}/\"\ndevice = \"ridge\"\nfirst = 15\n\
+         [[stream]]\nname = \"gate\"\nbudget = {{ ladder = false }}\n\
+         source = {{ kind = \"scene\", width = 160, height = 120, fps = {fps} }}\n\
+         codec = {{ bundle = \"rgb\", quality = 50, keys = 1 }}\n[[stream.sink]]\nkind = \"store\"\n",
+        link.port
+    );
+    let daemon = Daemon::start(folder.path(), &config);
+    let share = |d: &Daemon| d.status()["uplink"]["first"]["share"].as_f64().unwrap_or(0.0);
+    // Frames that the receiver is behind.
+    let late = |d: &Daemon| {
+        let newest = d.delivered("gate");
+        newest.saturating_sub(receiver.stream("ridge", "gate")["last_index"].as_u64().unwrap_or(0))
+    };
+    std::thread::sleep(Duration::from_secs(8));
+    daemon.until("a free link", LONG, |d| d.status()["uplink"]["backlog_bytes"] == 0);
+    let made = daemon.stream("gate")["bits_per_s"].as_f64().unwrap() / 8.0;
+    assert_eq!(share(&daemon), 1.0);
+    // What it takes to send it, with heads and headers, and a little more; then half of that.
+    let before = (link.carried.load(Ordering::Relaxed), Instant::now());
+    std::thread::sleep(phase / 4);
+    let carried = (link.carried.load(Ordering::Relaxed) - before.0) as f64;
+    let whole = 1.2 * carried / before.1.elapsed().as_secs_f64();
+    link.set_speed(whole as u64);
+    std::thread::sleep(phase / 4);
+    link.set_speed((whole / 2.0) as u64);
+    let halved = Instant::now();
+    std::thread::sleep(Duration::from_secs(5));
+    let (mut shares, mut most) = (vec![share(&daemon)], 0);
+    while halved.elapsed() < phase {
+        std::thread::sleep(Duration::from_millis(500));
+        shares.push(share(&daemon));
+        most = most.max(late(&daemon));
+    }
+    let changes = shares.windows(2).filter(|w| w[0] != w[1]).count();
+    let settled = shares[shares.len() - 1];
+    assert!(settled < 0.7, "{shares:?}");
+    assert!(changes <= shares.len() / 8, "{shares:?}");
+    assert!(most < 4 * fps, "{most} frames late");
+    link.set_speed(u64::MAX);
+    let back = daemon.until("all groups first", LONG, |d| share(d) == 1.0);
+    daemon.until("no backlog", LONG, |d| {
+        d.status()["uplink"]["backlog_bytes"].as_f64() < Some(3.0 * made)
+    });
+    daemon.stop();
+    receiver.stop();
+    say(format_args!(
+        "a link that carried {whole:.0} bytes a second carries half: 5 s later {:.0} % of the bytes go first, {changes} changes \
+         in {:.0} s, newest frame at most {:.1} s late; all of them {:.1} s after the link is whole",
+        100.0 * settled,
+        (phase.as_secs_f64() - 5.0),
+        most as f64 / fps as f64,
+        back.as_secs_f64()
     ));
 }
 

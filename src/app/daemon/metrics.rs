@@ -139,6 +139,10 @@ fn sent(out: &mut Metrics, sums: &Sums) {
         out.family(name, kind, help);
         out.row(&[], number as f64);
     }
+    let help =
+        "Bytes of what was to go first that does, as a share: less where the link is too slow.";
+    out.family("tamis_upload_first_share", "gauge", help);
+    out.row(&[], sums.first_share);
 }
 
 fn stored(out: &mut Metrics, status: &Status, quota: u64) {

@@ -35,10 +35,12 @@ use crate::pipeline::config::{
     Config, HttpConfig, LimitsConfig, Place, Restart, SinkConfig, StreamConfig,
 };
 use crate::pipeline::store::Store;
-use crate::pipeline::{Flight, Report};
+use crate::pipeline::{Flight, Heads, Report};
 
 /// How often the process looks after its lines.
 const TICK: Duration = Duration::from_millis(50);
+/// How often it looks whether a line that was told to end has.
+const NAP: Duration = Duration::from_millis(2);
 /// How often it looks whether the config was changed.
 const RELOOK: Duration = Duration::from_millis(500);
 /// Longest token, in bytes.
@@ -65,6 +67,7 @@ struct Daemon {
     lines: BTreeMap<String, Line>,
     board: Arc<Board>,
     flight: Arc<Flight>,
+    heads: Arc<Heads>,
     store: Option<(Arc<Store>, Ticker)>,
     server: Option<Server>,
     previews: Option<Previews>,
@@ -94,6 +97,7 @@ impl Daemon {
             config,
             lines: BTreeMap::new(),
             flight: Arc::default(),
+            heads: Arc::default(),
             store: None,
             server: None,
             previews: None,
@@ -163,8 +167,8 @@ impl Daemon {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let (config, seat, stop) = (config.clone(), seat.clone(), stop.clone());
-            let place =
-                Place { stop, store: self.store.as_ref().map(|s| s.0.clone()), ..Place::default() };
+            let store = self.store.as_ref().map(|s| s.0.clone());
+            let place = Place { stop, store, heads: self.heads.clone(), ..Place::default() };
             let run = move || attend(&config, &seat, &place, limits);
             let thread = std::thread::Builder::new().name("line".into());
             thread.spawn(run).map_err(|e| Error::io("thread of a line", e))?
@@ -194,7 +198,11 @@ impl Daemon {
                 ended.extend(names.iter().filter_map(|name| self.reap(name)));
                 break;
             }
-            if hangup.swap(false, Ordering::Relaxed) || file.settled() {
+            let asked = hangup.swap(false, Ordering::Relaxed);
+            if asked {
+                file.known();
+            }
+            if asked || file.settled() {
                 self.notify.reloading();
                 ended.extend(self.reload());
                 self.notify.ready();
@@ -210,8 +218,18 @@ impl Daemon {
             std::thread::sleep(TICK);
         }
         (self.server, self.previews) = (None, None);
+        self.unsent();
         self.board.set_uplink(None);
         ended
+    }
+
+    /// Says what is stored and not yet sent.
+    fn unsent(&self) {
+        let bytes = self.board.uplink().map_or(0, |u| u.sums().backlog_bytes);
+        if bytes > 0 {
+            let words = "of the store are not sent yet; they go on when it runs again";
+            log::warn(None, format_args!("uplink: about {bytes} bytes {words}"));
+        }
     }
 
     fn over(&self) -> Vec<String> {
@@ -222,6 +240,13 @@ impl Daemon {
     /// The end of a line that has ended or was told to.
     fn reap(&mut self, name: &str) -> Option<Ended> {
         let line = self.lines.remove(name)?;
+        // It may hang; then it is left behind, and that is no reason to end all others.
+        let bound = self.config.limits.hang.0 + self.config.limits.drain.0;
+        let begin = Instant::now();
+        while !line.thread.is_finished() && begin.elapsed() < bound {
+            self.notify.watchdog();
+            std::thread::sleep(NAP);
+        }
         let result = line.thread.join().unwrap_or_else(|_| {
             let reason = "who looks after the line panicked".into();
             Err(Error::Device { device: "cpu".into(), reason })
@@ -364,6 +389,11 @@ impl Changes {
     fn new(path: &Path) -> Self {
         let known = std::fs::read(path).ok();
         Self { path: path.into(), looked: Instant::now(), known, new: None }
+    }
+
+    /// What it holds now is known.
+    fn known(&mut self) {
+        (self.known, self.new) = (std::fs::read(&self.path).ok(), None);
     }
 
     /// Whether it holds something else than before, and twice the same.

@@ -55,7 +55,7 @@ struct Seen {
 }
 
 /// How it stands, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sums {
     pub up: bool,
     pub backlog_bytes: u64,
@@ -63,6 +63,8 @@ pub struct Sums {
     pub failures: u64,
     pub passed_bytes: u64,
     pub refused_packets: u64,
+    /// The share of what was to go first that does.
+    pub first_share: f64,
 }
 
 impl Sending {
@@ -115,6 +117,7 @@ impl Sending {
             "state": if seen.up { "up" } else { "down" },
             "reason": seen.reason,
             "backlog_bytes": seen.backlog.bytes,
+            "first": { "share": seen.backlog.first_share, "reason": seen.backlog.why },
             "bits_per_s": seen.rate(),
             "sent_bytes": self.shared.sent_bytes.load(Ordering::Relaxed),
             "failures": self.shared.failures.load(Ordering::Relaxed),
@@ -137,6 +140,7 @@ impl Sending {
             failures: self.shared.failures.load(Ordering::Relaxed),
             passed_bytes: seen.backlog.passed_bytes,
             refused_packets: seen.backlog.refused_packets,
+            first_share: seen.backlog.first_share,
         }
     }
 }

@@ -104,7 +104,9 @@ function showWhole(status) {
 
   const uplink = status.uplink || {};
   say(byId("uplink"), uplink.state === "up" ? `up, ${scaled(uplink.bits_per_s, "bit/s")}` : uplink.state || "none");
-  say(byId("backlog"), isNumber(uplink.backlog_bytes) ? `${scaled(uplink.backlog_bytes, "B")} to send` : "");
+  const share = (uplink.first || {}).share;
+  const cut = isNumber(share) && share < 1 ? `, first groups cut to ${fixed(100 * share, 0)} %` : "";
+  say(byId("backlog"), isNumber(uplink.backlog_bytes) ? `${scaled(uplink.backlog_bytes, "B")} to send${cut}` : "");
   byId("uplink").parentElement.classList.toggle("bad", uplink.state === "down");
 
   const store = status.store || {};

@@ -54,13 +54,13 @@ impl Archive {
     /// Locks a folder, which is made if it is not there, and looks at what is in it.
     ///
     /// # Errors
-    /// `Config` if another process has it, `Io` if it cannot be read or made.
+    /// `Io` if another process has it, or it cannot be read or made.
     pub fn open(folder: &Path, disk: Arc<dyn Disk>) -> Result<Self> {
         let io = |e| Error::io(folder, e);
         disk.make_folder(folder).map_err(io)?;
         let Some(lock) = disk.lock(&folder.join(LOCK)).map_err(io)? else {
             let reason = "another process writes this folder; give each its own";
-            return Err(Error::config(folder.display(), reason));
+            return Err(io(std::io::Error::new(std::io::ErrorKind::ResourceBusy, reason)));
         };
         let names = |folder: &Path| -> Result<Vec<String>> {
             let entries = disk.list(folder).map_err(|e| Error::io(folder, e))?;

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use super::stream::{RawConfig, Restart, SinkConfig, SourceConfig, StageConfig, StreamConfig};
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
+use crate::pipeline::heads::Heads;
 use crate::pipeline::ladder::{Ladder, Rung};
 use crate::pipeline::line::{Full, Pipeline, Sink, Source, Stage};
 use crate::pipeline::media::{RawDepth, WavDepth};
@@ -23,7 +24,7 @@ use crate::pipeline::stages::{
     Crop, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices, governed,
 };
 use crate::pipeline::store::{Store, StreamWriter};
-use crate::runtime::{Tokens, find_bundle, find_head_with};
+use crate::runtime::{Tokens, find_bundle};
 
 /// What lines of one process share, and what a run of a line begins with.
 #[derive(Clone, Default)]
@@ -38,6 +39,8 @@ pub struct Place {
     pub runs: u64,
     /// Files that they read.
     pub known: Known,
+    /// The models that lines run.
+    pub heads: Arc<Heads>,
 }
 
 impl StreamConfig {
@@ -102,11 +105,10 @@ impl StreamConfig {
         let first = writer.as_ref().map_or(0, StreamWriter::next_index).max(place.index);
         let mut head = None;
         if let Some(infer) = &self.infer {
-            let options = infer.options()?.0;
-            head = Some((find_head_with(&infer.head, &options)?, options.tokens));
+            head = Some(place.heads.get(&infer.head, &infer.options()?.0)?);
         }
         let prunes =
-            head.as_ref().is_some_and(|(h, tokens)| h.patch().is_some() && *tokens == Tokens::All);
+            head.as_ref().is_some_and(|h| h.patch().is_some() && *h.tokens() == Tokens::All);
         let governs = self.is_live() && self.budget.ladder && bundle.kind == Kind::Image;
         let ladder = governs.then(|| {
             let first = Rung { tokens: None, coder: self.codec.coder, channels, every: 1 };
@@ -118,7 +120,9 @@ impl StreamConfig {
             stages.insert(0, Box::new(ends.0));
             end = Some(Box::new(ends.1));
         }
-        let pack = Pack::new(bundle.clone()).wish(wish).coder(self.codec.coder);
+        let broken = Arc::new(AtomicBool::new(false));
+        let pack = Pack::new(bundle.clone()).wish(wish).broken(broken.clone());
+        let pack = pack.coder(self.codec.coder);
         let pack = pack.keys(self.codec.keys).ladder(ladder.clone());
         match self.codec.target() {
             Some(target) => {
@@ -132,11 +136,9 @@ impl StreamConfig {
                 stages.push(Box::new(pack));
             }
         }
-        let mut card = None;
-        if let Some((head, usual)) = head {
-            card = Some(head.card().clone());
-            let infer = Infer::new(bundle.clone(), head)?;
-            stages.push(Box::new(infer.ladder(ladder.clone(), usual)));
+        if let Some(head) = &head {
+            let infer = Infer::new(bundle.clone(), head.clone())?;
+            stages.push(Box::new(infer.ladder(ladder.clone())));
         }
         if self.sink.iter().any(|s| matches!(s, SinkConfig::Frames { .. })) {
             stages.push(Box::new(Decode::new(bundle, channels)));
@@ -149,7 +151,7 @@ impl StreamConfig {
         }
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         for sink in &self.sink {
-            sinks.push(match (sink, &card) {
+            sinks.push(match (sink, &head) {
                 (SinkConfig::Container { path }, _) => {
                     let path = if place.runs > 0 { unused(path) } else { path.clone() };
                     Box::new(Container::new(open(&path, false)?, path))
@@ -165,15 +167,16 @@ impl StreamConfig {
                     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
                     Box::new(Frames::folder(folder, "frame", Picture::Png, WavDepth::I16))
                 }
-                (SinkConfig::Json { path }, Some(card)) => {
-                    Box::new(JsonLines::new(open(path, place.runs > 0)?, card.clone()))
+                (SinkConfig::Json { path }, Some(head)) => {
+                    Box::new(JsonLines::new(open(path, place.runs > 0)?, head.card().clone()))
                 }
                 (SinkConfig::Json { .. }, None) => {
                     return Err(Error::config("sink", "json needs a head"));
                 }
             });
         }
-        Ok(Pipeline::new(source, stages, sinks, self.batch)?.with_ladder(ladder))
+        let line = Pipeline::new(source, stages, sinks, self.batch)?;
+        Ok(line.with_ladder(ladder).with_broken(broken))
     }
 
     fn source(&self, place: &Place) -> Result<Box<dyn Source>> {

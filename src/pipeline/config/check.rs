@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::{CodecConfig, Config, RawConfig, SinkConfig, SourceConfig, StageConfig, StreamConfig};
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
+use crate::pipeline::Pool;
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::media::{FPS, Limits, RATE_LIMIT, check_sound_shape};
 use crate::pipeline::sources::Pixels;
-use crate::pipeline::stages::{Encode, Every, check_fit};
-use crate::runtime::{find_bundle, find_head_with};
+use crate::pipeline::stages::{Encode, Every, Pack, Rated, check_fit};
+use crate::runtime::find_bundle;
 
 /// Longest sound made in code: four months.
 const SECONDS_LIMIT: f64 = 1e7;
@@ -114,8 +115,12 @@ fn check_stream(config: &StreamConfig) -> Result<()> {
     let channels = config.codec.channels.unwrap_or(bundle.channels());
     Encode::new(bundle.clone(), channels, Quality::DEFAULT)
         .map_err(|e| Error::config("codec.channels", e))?;
+    if let Some(target) = config.codec.target() {
+        Rated::new(bundle.clone(), channels, Pack::new(bundle.clone()), target)
+            .map_err(|e| Error::config("codec", e))?;
+    }
     if let Some(infer) = &config.infer {
-        find_head_with(&infer.head, &infer.options()?.0)?.check(&bundle)?;
+        Pool::open(&infer.head, &infer.options()?.0)?.card().check(&bundle)?;
     }
     Ok(())
 }

@@ -20,13 +20,14 @@ pub use pack::{KEYS, Pack, Unpack};
 pub use rated::{Rated, Spent, Target};
 pub use slices::Slices;
 
+use super::heads::Pool;
 use super::item::{Item, Parts};
 use super::ladder::Ladder;
 use super::line::Stage;
 use crate::bitstream::StreamHeader;
 use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
 use crate::error::{Error, Result};
-use crate::runtime::{Encoder, Head, Tokens};
+use crate::runtime::Encoder;
 
 /// Keeps one picture in `n`: the first, and every n-th after it. Sounds are refused.
 #[derive(Debug)]
@@ -355,9 +356,8 @@ pub(super) fn check_fit(bundle: &Bundle, kind: Kind, channels: usize) -> Result<
 #[derive(Debug)]
 pub struct Infer {
     bundle: Arc<Bundle>,
-    head: Head,
-    /// The tokens it goes on with where the rung of a ladder says nothing, and those it goes on with now.
-    ladder: Option<(Arc<Ladder>, Tokens, Tokens)>,
+    head: Arc<Pool>,
+    ladder: Option<Arc<Ladder>>,
 }
 
 impl Infer {
@@ -365,14 +365,14 @@ impl Infer {
     ///
     /// # Errors
     /// `Bundle` if the head reads another codec.
-    pub fn new(bundle: Arc<Bundle>, head: Head) -> Result<Self> {
-        head.check(&bundle)?;
+    pub fn new(bundle: Arc<Bundle>, head: Arc<Pool>) -> Result<Self> {
+        head.card().check(&bundle)?;
         Ok(Self { bundle, head, ladder: None })
     }
 
-    /// Goes on with as few tokens as the rung of a ladder says, `usual` on the first.
-    pub fn ladder(mut self, ladder: Option<Arc<Ladder>>, usual: Tokens) -> Self {
-        self.ladder = ladder.map(|ladder| (ladder, usual.clone(), usual));
+    /// Goes on with as few tokens as the rung of a ladder says.
+    pub fn ladder(mut self, ladder: Option<Arc<Ladder>>) -> Self {
+        self.ladder = ladder;
         self
     }
 }
@@ -396,14 +396,9 @@ impl Stage for Infer {
             if latent.cells() == 0 && self.bundle.kind == Kind::Audio && !item.end {
                 continue;
             }
-            if let Some((ladder, usual, now)) = &mut self.ladder {
-                let tokens = ladder.rung().tokens.as_ref().unwrap_or(usual);
-                if tokens != now {
-                    self.head.keep(tokens)?;
-                    now.clone_from(tokens);
-                }
-            }
-            match self.head.run(&self.bundle, latent) {
+            let rung = self.ladder.as_ref().map(|l| l.rung());
+            let tokens = rung.and_then(|r| r.tokens.as_ref()).unwrap_or(self.head.tokens());
+            match self.head.with(tokens, |head| head.run(&self.bundle, latent)) {
                 Ok(prediction) => item.predictions.push(prediction),
                 Err(e) => item.lose("infer", e),
             }

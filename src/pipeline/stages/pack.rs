@@ -51,6 +51,8 @@ pub struct Pack {
     keys: u64,
     /// Set where the next packet should stand alone.
     wish: Arc<AtomicBool>,
+    /// Set by whoever finds that a packet went no further.
+    broken: Arc<AtomicBool>,
     ladder: Option<Arc<Ladder>>,
     last: Last,
 }
@@ -64,6 +66,7 @@ impl Pack {
             packer,
             keys: KEYS,
             wish: Arc::default(),
+            broken: Arc::default(),
             ladder: None,
             last: Last::default(),
         }
@@ -75,8 +78,11 @@ impl Pack {
         self
     }
 
-    /// Looks at the ladder.
+    /// Looks at the ladder, and whether a packet was lost.
     pub(super) fn look(&mut self) {
+        if self.broken.swap(false, Ordering::Relaxed) {
+            self.last = Last::default();
+        }
         if let Some(ladder) = &self.ladder {
             self.packer.set_coder(ladder.rung().coder);
         }
@@ -90,6 +96,12 @@ impl Pack {
     /// Lets packets stand alone while `wish` is set.
     pub fn wish(mut self, wish: Arc<AtomicBool>) -> Self {
         self.wish = wish;
+        self
+    }
+
+    /// Lets no packet continue those before `broken` was set: one of them is lost.
+    pub fn broken(mut self, broken: Arc<AtomicBool>) -> Self {
+        self.broken = broken;
         self
     }
 

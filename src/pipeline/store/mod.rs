@@ -61,8 +61,8 @@ impl Store {
     /// Locks a store, which is made if it is not there, and closes the segments that a crash left open.
     ///
     /// # Errors
-    /// `Config` if another process has it, `Io` if its folders cannot be read or made. A damaged or
-    /// unreadable segment is no error.
+    /// `Io` if another process has it, or its folders cannot be read or made. A damaged or unreadable
+    /// segment is no error.
     pub fn open(
         folder: &Path,
         settings: Settings,
@@ -76,7 +76,8 @@ impl Store {
         }
         let Some(lock) = disk.lock(&folder.join(LOCK)).map_err(io)? else {
             let reason = "another process writes this store; give each its own";
-            return Err(Error::config(folder.display(), reason));
+            // It may be about to end: whoever starts us may try again.
+            return Err(io(std::io::Error::new(std::io::ErrorKind::ResourceBusy, reason)));
         };
         let mut names: Vec<String> = disk
             .list(folder)

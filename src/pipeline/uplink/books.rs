@@ -86,6 +86,11 @@ impl Book {
         }
     }
 
+    /// What the first `groups` took of the newest packets, in no unit; a little each where nothing is known.
+    pub fn weight(&self, groups: usize) -> f64 {
+        (0..groups).map(|g| 1.0 + self.weights.get(g).copied().unwrap_or(0) as f64).sum()
+    }
+
     /// About which part of places `first` to `last` is still to be sent: all groups, by their weights.
     pub fn left(&self, first: u64, last: u64) -> f64 {
         let span = last.saturating_sub(first).saturating_add(1) as f64;

@@ -1,19 +1,20 @@
 //! What is to be sent next of what is stored, and the books of what was acknowledged.
 //!
-//! The store is the backlog. Pass 0 gives the groups that go first, of all packets of all streams, oldest first; only
-//! when it has nothing to give, pass 1 gives the groups behind them, and so on. So the first groups of a new packet
-//! overtake the outer groups of all older ones. The books stand in `STORE/uplink.json` and are written once a second:
-//! what a crash lets be sent twice, a receiver keeps once.
+//! The store is the backlog. Pass 0 gives the groups that go first, of all packets of all streams of which nothing was
+//! given yet, oldest first; as many as the link carries. Only when it has nothing to give, pass 1 gives those that did
+//! not go then, pass 2 the groups behind them, and so on. So the first groups of a new packet overtake the outer groups
+//! of all older ones. The books stand in `STORE/uplink.json` and are written once a second: what a crash lets be sent
+//! twice, a receiver keeps once.
 
 mod batch;
 mod books;
 mod pace;
+mod reach;
 mod spans;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,7 +23,8 @@ pub use batch::Batch;
 pub use pace::Pace;
 
 use self::books::{Book, Books, Done, GROUPS};
-use self::walk::{Step, Walk};
+use self::reach::Reach;
+use self::walk::{Pass, Step, Walk};
 use crate::error::{Error, Result};
 use crate::pipeline::store::{Disk, SegmentInfo, Store};
 
@@ -36,7 +38,7 @@ const SAVE: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Who is sent to, under which name: what one has acknowledged, another has not.
     pub to: String,
-    /// Groups that go first; a third of them if nothing is said.
+    /// Groups that go first, where the link carries them; a third of them if nothing is said.
     pub first: Option<usize>,
 }
 
@@ -53,6 +55,10 @@ pub struct Backlog {
     pub passed_bytes: u64,
     /// Packets that the receiver refused for good.
     pub refused_packets: u64,
+    /// The share of what was to go first, in bytes, that does.
+    pub first_share: f64,
+    /// Why that is so.
+    pub why: String,
     /// The last error of reading what is stored or of writing the books, or why a stream was held.
     pub error: Option<String>,
 }
@@ -63,7 +69,7 @@ pub struct Uplink {
     disk: Arc<dyn Disk>,
     /// Where the books stand.
     folder: PathBuf,
-    settings: Settings,
+    reach: Reach,
     books: Books,
     lanes: Vec<Lane>,
     /// The stream that has its turn.
@@ -108,7 +114,7 @@ impl Uplink {
             looked: None,
             saved: disk.now(),
             disk,
-            settings,
+            reach: Reach::new(settings.first),
             unsaved: false,
             backlog: Backlog::default(),
         }
@@ -121,7 +127,8 @@ impl Uplink {
         if self.looked.is_none_or(|at| now.saturating_sub(at) >= LOOK) {
             self.look();
         }
-        for pass in 0..GROUPS {
+        self.reach.turn(self.books.streams.values(), now);
+        for pass in 0..=GROUPS {
             for turn in 0..self.lanes.len() {
                 let lane = (self.turn + turn) % self.lanes.len();
                 if self.lanes[lane].held > now {
@@ -132,16 +139,21 @@ impl Uplink {
                     return Some(batch);
                 }
             }
+            if pass == 0 {
+                self.reach.emptied();
+            }
         }
+        self.reach.idle();
         None
     }
 
     fn fill(&mut self, lane: usize, pass: usize, most: usize) -> Option<Batch> {
-        let first = self.settings.first;
-        let range = |book: &Book| groups_of(pass, first, book);
+        let reach = &self.reach;
+        let groups = |book: &Book| groups_of(pass, reach, book);
         let lane = &mut self.lanes[lane];
         let book = self.books.streams.entry(lane.name.clone()).or_default();
-        if range(book).is_empty() || pass > 0 && book.groups <= range(book).start {
+        let due = groups(book).due;
+        if due.is_empty() || pass > 0 && book.groups <= due.start {
             return None;
         }
         if lane.walks.len() <= pass {
@@ -150,7 +162,7 @@ impl Uplink {
         let walk = &mut lane.walks[pass];
         let mut batch = Batch::new(&lane.name, pass);
         loop {
-            match walk.next(&self.store, &lane.name, &lane.segments, book, range) {
+            match walk.next(&self.store, &lane.name, &lane.segments, book, groups) {
                 Ok(Some(Step::Part(header, packet))) => {
                     if !batch.add(&header, &packet, most) {
                         walk.back(Step::Part(header, packet));
@@ -183,11 +195,13 @@ impl Uplink {
         if let Some(walk) = lane.walks.get_mut(batch.pass) {
             walk.acknowledged();
         }
+        self.reach.went(batch.pass == 0, batch.packets, batch.bytes.len(), self.disk.now());
         self.unsaved = true;
     }
 
     /// Nobody knows what became of a batch: it will be given again.
     pub fn failed(&mut self, batch: &Batch) {
+        self.reach.failed();
         if let Some(lane) = self.lanes.iter_mut().find(|l| l.name == batch.stream)
             && let Some(walk) = lane.walks.get_mut(batch.pass)
         {
@@ -213,7 +227,10 @@ impl Uplink {
         if self.looked.is_none_or(|at| self.disk.now().saturating_sub(at) >= LOOK) {
             self.look();
         }
-        let mut backlog = Backlog { bytes: 0, oldest: None, ..self.backlog.clone() };
+        let (first_share, why) = self.reach.share();
+        let why = why.into();
+        let mut backlog =
+            Backlog { bytes: 0, oldest: None, first_share, why, ..self.backlog.clone() };
         for lane in &self.lanes {
             let book = self.books.streams.get(&lane.name).cloned().unwrap_or_default();
             for segment in lane.segments.iter().filter(|s| s.packets > 0) {
@@ -254,7 +271,8 @@ impl Uplink {
 
     /// Looks at what is stored: what is new, and what was given up.
     fn look(&mut self) {
-        self.looked = Some(self.disk.now());
+        let now = self.disk.now();
+        self.looked = Some(now);
         let status = self.store.status();
         for lane in &mut self.lanes {
             let segments = self.store.segments(&lane.name);
@@ -287,13 +305,24 @@ impl Uplink {
             if whole && oldest > 0 {
                 book.add(&Done { groups: 0..GROUPS, first: 0, last: oldest - 1 });
             }
+            if lane.held <= now {
+                let newest = lane.segments.last().map_or((0, 0), |s| (s.number, s.packets));
+                let new = segments.iter().rev().take_while(|s| s.number >= newest.0);
+                let packets: u64 = new.map(|s| s.packets).sum();
+                let same = segments.iter().any(|s| s.number == newest.0);
+                self.reach.came(packets.saturating_sub(if same { newest.1 } else { 0 }));
+            }
             lane.segments = segments;
         }
     }
 }
 
 /// The groups of a pass.
-fn groups_of(pass: usize, first: Option<usize>, book: &Book) -> Range<usize> {
-    let size = first.unwrap_or(book.groups.div_ceil(3)).clamp(1, GROUPS);
-    (pass * size).min(GROUPS)..((pass + 1) * size).min(GROUPS)
+fn groups_of(pass: usize, reach: &Reach, book: &Book) -> Pass {
+    let Some(before) = pass.checked_sub(1) else {
+        return Pass { due: 0..1, give: 0..reach.first(book) };
+    };
+    let size = reach.size(book);
+    let due = (before * size).min(GROUPS)..(pass * size).min(GROUPS);
+    Pass { give: due.clone(), due }
 }

@@ -21,6 +21,14 @@ pub(super) enum Step {
     Nothing(Done),
 }
 
+/// What a pass is about.
+pub(super) struct Pass {
+    /// A packet is due as long as one of these groups was not sent.
+    pub due: Range<usize>,
+    /// What is sent of a packet that is due, as far as it was not.
+    pub give: Range<usize>,
+}
+
 /// Where one pass over a stream stands.
 #[derive(Default)]
 pub(super) struct Walk {
@@ -56,7 +64,7 @@ impl Walk {
         self.ready.push_front(step);
     }
 
-    /// The next step; `None` if there is nothing more for now. `range` tells the groups wanted, by the book.
+    /// The next step; `None` if there is nothing more for now. `pass` tells what is wanted, by the book.
     ///
     /// # Errors
     /// `Io` if the store cannot be read.
@@ -66,7 +74,7 @@ impl Walk {
         stream: &str,
         segments: &[SegmentInfo],
         book: &mut Book,
-        range: impl Fn(&Book) -> Range<usize>,
+        pass: impl Fn(&Book) -> Pass,
     ) -> Result<Option<Step>> {
         loop {
             if let Some(step) = self.ready.pop_front() {
@@ -76,7 +84,8 @@ impl Walk {
                 let due = |s: &&SegmentInfo| {
                     s.number >= self.beyond
                         && s.synced_bytes > 0
-                        && !(book.groups > 0 && book.has(range(book), s.first_index, s.last_index))
+                        && !(book.groups > 0
+                            && book.has(pass(book).due, s.first_index, s.last_index))
                 };
                 let Some(info) = segments.iter().find(due) else { return Ok(None) };
                 // What cannot be read, or is given up by now, does not stop the others.
@@ -89,19 +98,18 @@ impl Walk {
             if let Some((header, packet)) = reading.packet() {
                 book.groups = book.groups.max(header.groups.len());
                 book.weigh(packet.header.first_group, &packet.header.lengths);
-                let range = range(book);
+                let Pass { due, give } = pass(book);
                 let index = packet.stamp.index;
                 if index > reading.from {
                     // What stood before it is read, with groups that came later.
                     let (first, last) = (reading.from, index - 1);
-                    self.ready.push_back(Step::Nothing(Done {
-                        groups: range.clone(),
-                        first,
-                        last,
-                    }));
+                    self.ready.push_back(Step::Nothing(Done { groups: due.clone(), first, last }));
                     reading.from = index;
                 }
-                let wanted = packet.part(book.open(range, index));
+                if book.has(due, index, index) {
+                    continue;
+                }
+                let wanted = packet.part(book.open(give, index));
                 if !wanted.header.lengths.is_empty() {
                     self.ready.push_back(Step::Part(header, wanted));
                 }
@@ -132,7 +140,7 @@ impl Walk {
                 Some(info) if info.is_closed && reading.at == info.bytes => {
                     let (first, last) = (reading.from, info.last_index);
                     if first <= last {
-                        let groups = range(book);
+                        let groups = pass(book).due;
                         self.ready.push_back(Step::Nothing(Done { groups, first, last }));
                     }
                 }
