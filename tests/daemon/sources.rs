@@ -5,8 +5,11 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use tamis::bitstream::{Event, Limits, PacketReader};
+
 use super::HTTP;
 use super::common::{Daemon, y4m};
+use super::store::segments;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -14,6 +17,65 @@ fn line(source: &str) -> String {
     format!(
         "{HTTP}[source]\n{source}\n[codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"container\"\npath = \"x.tamis\"\n"
     )
+}
+
+/// Places and payloads of all packets in files, and whether each continues another.
+fn packets(paths: impl IntoIterator<Item = std::path::PathBuf>) -> Vec<(u64, Vec<u8>, bool)> {
+    let mut found = Vec::new();
+    for path in paths {
+        let mut reader = PacketReader::new(Limits::default());
+        reader.push(&std::fs::read(&path).unwrap());
+        reader.finish();
+        while let Some(event) = reader.next_event().unwrap() {
+            if let Event::Packet(p) = event {
+                found.push((p.stamp.index, p.payload.to_vec(), p.header.continues.is_some()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn recordings_are_replayed_as_they_are_and_numbered_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |name: &str, frames: u32| {
+        let source =
+            format!("kind = \"scene\"\nwidth = 64\nheight = 48\nframes = {frames}\nfps = 10");
+        let config = line(&source).replace("x.tamis", name).replace(HTTP, "");
+        Daemon::start(folder.path(), &config).wait();
+        folder.path().join(name)
+    };
+    let all = packets([made("a.tamis", 40), made("b.tamis", 10)]);
+    assert!(
+        all.len() == 50 && all.iter().filter(|p| p.2).count() > 40,
+        "pictures continue each other"
+    );
+    let replay = |speed: &str, more: &str| {
+        format!(
+            "[store]\nfolder = \"store\"\n[source]\nkind = \"replay\"\npaths = [\"a.tamis\", \"b.tamis\"]\nspeed = {speed}\n\
+             [codec]\nbundle = \"rgb\"\n{more}[infer]\nhead = \"waste\"\n\
+             [[sink]]\nkind = \"store\"\n[[sink]]\nkind = \"json\"\npath = \"x.json\"\n"
+        )
+    };
+    for round in 1..=2 {
+        let (status, printed) = Daemon::start(folder.path(), &replay("inf", "")).wait();
+        assert_eq!(status.code(), Some(0), "{printed}");
+        let json = std::fs::read_to_string(folder.path().join("x.json")).unwrap();
+        assert_eq!((json.lines().count(), &printed["delivered"]), (50, &50.into()));
+        let stored = packets(segments(folder.path(), "main"));
+        assert_eq!(stored.len(), 50 * round);
+        for (n, stored) in stored.iter().enumerate() {
+            let made = &all[n % 50];
+            assert_eq!((stored.0, &stored.1, stored.2), (n as u64, &made.1, made.2));
+        }
+    }
+    // At the pace of capture: 3.9 and 0.9 seconds, at ten times that.
+    let begin = std::time::Instant::now();
+    Daemon::start(folder.path(), &replay("10", "channels = 12\n")).wait();
+    assert!(begin.elapsed() >= Duration::from_millis(470));
+    let mut wrong = Daemon::start(folder.path(), &replay("1", "quality = 50\n"));
+    assert_eq!(wrong.wait().0.code(), Some(78));
+    wrong.until("why", LONG, |d| d.said().contains("coded already"));
 }
 
 /// A port that nobody has.

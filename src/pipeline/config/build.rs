@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::stream::{RawConfig, Restart, SinkConfig, SourceConfig, StageConfig, StreamConfig};
+use crate::bitstream::Limits;
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::heads::Heads;
@@ -18,10 +19,11 @@ use crate::pipeline::sources::synthetic::{Scene, Tone};
 #[cfg(target_os = "linux")]
 use crate::pipeline::sources::v4l2::{CameraSource, Device, Wish, find::Identity};
 use crate::pipeline::sources::{
-    Files, Known, Numbered, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch, find_files,
+    Files, Known, Numbered, Paced, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch,
+    find_files,
 };
 use crate::pipeline::stages::{
-    Crop, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices, governed,
+    Crop, Cut, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices, Unpack, governed,
 };
 use crate::pipeline::store::{Store, StreamWriter};
 use crate::runtime::{Tokens, find_bundle};
@@ -52,8 +54,14 @@ impl StreamConfig {
             SourceConfig::Files { .. }
             | SourceConfig::Watch { .. }
             | SourceConfig::Stdin { .. }
+            | SourceConfig::Replay { .. }
             | SourceConfig::Tone { .. } => false,
         }
+    }
+
+    /// Whether its source gives packets, which are not coded again.
+    pub(super) fn gives_packets(&self) -> bool {
+        matches!(self.source, SourceConfig::Replay { .. })
     }
 
     /// What the queue behind the source does when it is full.
@@ -99,7 +107,7 @@ impl StreamConfig {
             None => None,
         };
         let wish = writer.as_ref().map(StreamWriter::key_wish).unwrap_or_default();
-        if let Some(store) = store {
+        if let Some(store) = store.filter(|_| !self.gives_packets()) {
             stages.push(Box::new(Slices::new(store.segment_time(), wish.clone())));
         }
         let first = writer.as_ref().map_or(0, StreamWriter::next_index).max(place.index);
@@ -125,6 +133,17 @@ impl StreamConfig {
         let pack = pack.coder(self.codec.coder);
         let pack = pack.keys(self.codec.keys).ladder(ladder.clone());
         match self.codec.target() {
+            _ if self.gives_packets() => {
+                if channels < bundle.channels() {
+                    let groups = bundle.groups.iter().filter(|&&end| end <= channels).count();
+                    stages.push(Box::new(Cut::new(groups)));
+                }
+                // Packets that only go on are not looked into.
+                let frames = self.sink.iter().any(|s| matches!(s, SinkConfig::Frames { .. }));
+                if head.is_some() || frames {
+                    stages.push(Box::new(Unpack::new(bundle.clone(), Limits::default())));
+                }
+            }
             Some(target) => {
                 let rated = Rated::new(bundle.clone(), channels, pack, target)?;
                 stages.push(Box::new(if self.is_live() { rated.quick() } else { rated }));
@@ -185,6 +204,10 @@ impl StreamConfig {
                 let how = Reading { rate: *resample, ..Reading::default() };
                 let paths = find_files(paths)?.into_iter().map(|f| f.path).collect();
                 Box::new(Files::new(paths, how))
+            }
+            SourceConfig::Replay { paths, speed } => {
+                let paths = find_files(paths)?.into_iter().map(|f| f.path).collect();
+                Box::new(Paced::new(Files::packets(paths), *speed, place.stop.clone()))
             }
             SourceConfig::Stdin { raw } => {
                 let raw = raw.as_ref().map(RawConfig::raw);

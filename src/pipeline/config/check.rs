@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{CodecConfig, Config, RawConfig, SinkConfig, SourceConfig, StageConfig, StreamConfig};
+use crate::bitstream::Coder;
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::Pool;
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::media::{FPS, Limits, RATE_LIMIT, check_sound_shape};
 use crate::pipeline::sources::Pixels;
-use crate::pipeline::stages::{Encode, Every, Pack, Rated, check_fit};
+use crate::pipeline::stages::{Encode, Every, KEYS, Pack, Rated, check_fit};
 use crate::runtime::find_bundle;
 
 /// Longest sound made in code: four months.
@@ -85,6 +86,9 @@ fn check_stream(config: &StreamConfig) -> Result<()> {
         return Err(Error::config("stream.name", reason));
     }
     check_codec(&config.codec)?;
+    if config.gives_packets() {
+        check_replay(config)?;
+    }
     check_source(&config.source)?;
     for stage in &config.stage {
         match *stage {
@@ -121,6 +125,28 @@ fn check_stream(config: &StreamConfig) -> Result<()> {
     }
     if let Some(infer) = &config.infer {
         Pool::open(&infer.head, &infer.options()?.0)?.card().check(&bundle)?;
+    }
+    Ok(())
+}
+
+/// Packets are coded already, and continue each other.
+fn check_replay(config: &StreamConfig) -> Result<()> {
+    let codec = &config.codec;
+    let usual = codec.target().is_none()
+        && codec.quality.is_none()
+        && codec.coder == Coder::default()
+        && codec.keys == KEYS;
+    if !usual {
+        let reason =
+            "what is replayed is coded already; bundle and channels are all that can be said";
+        return Err(Error::config("codec", reason));
+    }
+    for (what, is_there) in
+        [("stage", !config.stage.is_empty()), ("schedule", config.schedule.is_some())]
+    {
+        if is_there {
+            return Err(Error::config(what, "is for frames; what is replayed are packets"));
+        }
     }
     Ok(())
 }
@@ -196,7 +222,16 @@ fn check_source(source: &SourceConfig) -> Result<()> {
             }
             check_raw(raw.as_ref())
         }
-        SourceConfig::Files { .. } | SourceConfig::Watch { .. } => Ok(()),
+        SourceConfig::Replay { paths, .. } if paths.is_empty() => {
+            Err(Error::config("source.paths", "names no file"))
+        }
+        SourceConfig::Replay { speed, .. } if !(*speed > 0.0) => {
+            let reason = format!("{speed}; a number above 0 is needed, or inf");
+            Err(Error::config("source.speed", reason))
+        }
+        SourceConfig::Files { .. } | SourceConfig::Watch { .. } | SourceConfig::Replay { .. } => {
+            Ok(())
+        }
     }
 }
 
@@ -261,7 +296,9 @@ fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
             }
             RawConfig::Audio { channels, .. } => Some((Kind::Audio, *channels)),
         },
-        SourceConfig::Files { .. } | SourceConfig::Watch { .. } => None,
+        SourceConfig::Files { .. } | SourceConfig::Watch { .. } | SourceConfig::Replay { .. } => {
+            None
+        }
     }
 }
 
@@ -271,7 +308,7 @@ fn check_sinks(streams: &[StreamConfig]) -> Result<()> {
     let mut taken: Vec<PathBuf> = Vec::new();
     for stream in streams {
         match &stream.source {
-            SourceConfig::Files { paths, .. } => {
+            SourceConfig::Files { paths, .. } | SourceConfig::Replay { paths, .. } => {
                 taken.extend(paths.iter().filter(|p| p.is_file()).map(|p| whole(p)));
             }
             // What is written there would be read again.

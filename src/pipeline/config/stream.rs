@@ -172,6 +172,14 @@ pub enum SourceConfig {
         /// `yuyv`, `nv12`, `rgb24`, `mjpeg` or `grey`; chosen if nothing is said, but never `grey`.
         format: Option<Pixels>,
     },
+    /// Recordings: their packets as they are, at the pace of their capture.
+    Replay {
+        /// `.tamis` files, and folders of such, in name order.
+        paths: Vec<PathBuf>,
+        /// How many times that pace; `inf` is as fast as they go.
+        #[serde(default = "one")]
+        speed: f64,
+    },
     /// A scene made in code.
     Scene {
         /// Columns.
@@ -347,6 +355,10 @@ pub(super) fn default_name() -> String {
 
 fn default_settle() -> Time {
     Time(Duration::from_secs(1))
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 fn yes() -> bool {
