@@ -78,6 +78,37 @@ fn recordings_are_replayed_as_they_are_and_numbered_on() {
     wrong.until("why", LONG, |d| d.said().contains("coded already"));
 }
 
+#[test]
+fn files_that_were_read_are_known_to_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("inbox")).unwrap();
+    let put = |name: &str| std::fs::write(folder.path().join("inbox").join(name), y4m(3)).unwrap();
+    let config = format!(
+        "{HTTP}[store]\nfolder = \"store\"\n[source]\nkind = \"watch\"\nfolder = \"inbox\"\nsettle = \"100 ms\"\n\
+         [codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"store\"\n"
+    );
+    put("a.y4m");
+    let daemon = Daemon::start(folder.path(), &config);
+    daemon.until("the first", LONG, |d| d.delivered("main") == 3);
+    put("b.y4m");
+    daemon.until("the second", LONG, |d| d.delivered("main") == 6);
+    assert_eq!(daemon.stop().0.code(), Some(0));
+    let daemon = Daemon::start(folder.path(), &config);
+    put("c.y4m");
+    daemon.until("the third", LONG, |d| d.delivered("main") > 0);
+    let list = folder.path().join("store/watch-main.json");
+    daemon.until("what outlasts a kill", LONG, |_| {
+        std::fs::read_to_string(&list).unwrap().contains("c.y4m")
+    });
+    assert_eq!(daemon.delivered("main"), 3, "only what is new");
+    daemon.kill();
+    let daemon = Daemon::start(folder.path(), &config);
+    put("d.y4m");
+    daemon.until("the fourth", LONG, |d| d.delivered("main") > 0);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(daemon.delivered("main"), 3, "only what is new");
+}
+
 /// A port that nobody has.
 fn port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

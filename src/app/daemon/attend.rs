@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::seat::Seat;
 use crate::app::log;
 use crate::error::{Error, Result};
-use crate::pipeline::config::{LimitsConfig, Place, Restart, StreamConfig};
+use crate::pipeline::config::{LimitsConfig, Place, Restart, SourceConfig, StreamConfig};
 use crate::pipeline::{Live, Report};
 
 /// Waiting before a line begins again: at first, at most. A source that comes back is read within ten seconds.
@@ -70,16 +70,25 @@ fn run(config: &StreamConfig, seat: &Arc<Seat>, place: &Place, live: &Live) -> R
         index: seat.next_index(),
         runs: seat.run(),
         known: seat.known.clone(),
+        ledger: seat.ledger.clone(),
         ..place.clone()
     };
+    if let (SourceConfig::Watch { .. }, Some(store)) = (&config.source, &place.store) {
+        seat.known.keep_at(&store.folder().join(format!("watch-{}.json", config.name)));
+    }
     let run = || {
         let line = config.build(&place)?;
         seat.seen().ladder = line.ladder();
         line.run_live(live, |_, item| seat.see(item))
     };
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-    caught.unwrap_or_else(|_| {
+    let ended = caught.unwrap_or_else(|_| {
         live.ledger.give_up("panic");
         Err(Error::Device { device: "cpu".into(), reason: "a sink panicked".into() })
-    })
+    });
+    let report = seat.ledger.report();
+    if let Err(e) = seat.known.settle(report.received - report.in_flight(), ended.is_ok()) {
+        log::warn(Some(&config.name), format_args!("{e}; files may be read again"));
+    }
+    ended
 }

@@ -10,6 +10,7 @@ use super::stream::{RawConfig, Restart, SinkConfig, SourceConfig, StageConfig, S
 use crate::bitstream::Limits;
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
+use crate::pipeline::Ledger;
 use crate::pipeline::heads::Heads;
 use crate::pipeline::ladder::{Ladder, Rung};
 use crate::pipeline::line::{Full, Pipeline, Sink, Source, Stage};
@@ -41,6 +42,8 @@ pub struct Place {
     pub runs: u64,
     /// Files that they read.
     pub known: Known,
+    /// The accounts of the line.
+    pub ledger: Arc<Ledger>,
     /// The models that lines run.
     pub heads: Arc<Heads>,
 }
@@ -217,7 +220,8 @@ impl StreamConfig {
                 let how = Reading { rate: *resample, ..Reading::default() };
                 let pass_over = !existing && place.runs == 0;
                 let (stop, known) = (place.stop.clone(), place.known.clone());
-                Box::new(Watch::new(folder, settle.0, pass_over, how, stop, known))
+                let ledger = place.ledger.clone();
+                Box::new(Watch::new(folder, settle.0, pass_over, how, stop, known, ledger))
             }
             SourceConfig::Socket { listen, connect, path, raw } => {
                 let peer = match (listen, connect, path) {

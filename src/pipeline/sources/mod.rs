@@ -4,6 +4,7 @@ mod clock;
 mod feed;
 mod files;
 mod find;
+mod known;
 mod made;
 mod mcap;
 mod numbered;
@@ -19,13 +20,14 @@ mod watch;
 pub use feed::{Feed, Raw, Reading};
 pub use files::Files;
 pub use find::{Found, find_files};
+pub use known::Known;
 pub use made::{SceneSource, ToneSource};
 pub use mcap::{holds_packets, recording};
 pub use numbered::Numbered;
 pub use paced::Paced;
 pub use pixels::Pixels;
 pub use socket::{Peer, Socket};
-pub use watch::{Known, Watch};
+pub use watch::Watch;
 
 /// How long those that wait sleep before they look whether they are stopped.
 const NAP: std::time::Duration = std::time::Duration::from_millis(50);

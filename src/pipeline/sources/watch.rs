@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::files::Files;
+use super::known::{Known, State};
 use super::{NAP, Reading};
 use crate::error::Result;
+use crate::pipeline::Ledger;
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Source;
 
@@ -16,11 +18,6 @@ use crate::pipeline::line::Source;
 const LOOK: Duration = Duration::from_millis(500);
 /// Endings of files that are still being written, whatever their age.
 const UNFINISHED: [&str; 5] = ["part", "tmp", "temp", "crdownload", "filepart"];
-
-/// What tells that a file is as it was.
-type State = (u64, Option<SystemTime>);
-/// Files that were read, as they were: it outlives a run of the line.
-pub type Known = Arc<Mutex<BTreeMap<PathBuf, State>>>;
 
 /// Reads files as they come into a folder, in the order of their last change. A file is read when it was as it is for a
 /// while; again, if it changes after that. A folder that goes away is waited for.
@@ -30,49 +27,54 @@ pub struct Watch {
     stop: Arc<AtomicBool>,
     files: Files,
     /// What was read, or is passed over.
-    seen: Known,
+    known: Known,
+    /// The accounts of its line.
+    ledger: Arc<Ledger>,
+    /// The file that is read.
+    reading: Option<(PathBuf, State)>,
     /// What waits, since when it is as it is.
     waiting: BTreeMap<PathBuf, (State, Instant)>,
-    /// Last change of the file that is read.
-    changed: Option<SystemTime>,
 }
 
 impl Watch {
-    /// Looks into `folder`, whose files are read once they were left alone for `settle`, but for those that are `seen`
-    /// already; and for those that are there now, if they are to be passed over.
+    /// Looks into `folder`, whose files are read once they were left alone for `settle`, but for those that are `known`
+    /// already; and for those that are there now, if they are to be passed over. `ledger` is that of its line.
     pub fn new(
         folder: &Path,
         settle: Duration,
         pass_over: bool,
         how: Reading,
         stop: Arc<AtomicBool>,
-        seen: Known,
+        known: Known,
+        ledger: Arc<Ledger>,
     ) -> Self {
         if pass_over {
-            seen.lock().unwrap_or_else(PoisonError::into_inner).extend(list(folder));
+            known.pass_over(list(folder));
         }
         Self {
             folder: folder.into(),
             settle,
             stop,
             files: Files::new(Vec::new(), how),
-            seen,
+            known,
+            ledger,
+            reading: None,
             waiting: BTreeMap::new(),
-            changed: None,
         }
     }
 
     /// The next file to read, if one has settled.
     fn settled(&mut self) -> Option<PathBuf> {
         let there = list(&self.folder);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // Names of what is gone are not kept: the folder may be used for years.
-        seen.retain(|path, _| there.iter().any(|(p, _)| p == path));
+        // A disk that was taken out may be put in again.
+        if !there.is_empty() {
+            self.known.retain(|path| there.iter().any(|(p, _)| p == path));
+        }
         self.waiting.retain(|path, _| there.iter().any(|(p, _)| p == path));
         let now = Instant::now();
         let mut ready: Option<(PathBuf, State)> = None;
         for (path, state) in there {
-            if seen.get(&path) == Some(&state) {
+            if self.known.has(&path, state) {
                 continue;
             }
             let since = self.waiting.entry(path.clone()).or_insert((state, now));
@@ -86,8 +88,8 @@ impl Watch {
         }
         let (path, state) = ready?;
         self.waiting.remove(&path);
-        seen.insert(path.clone(), state);
-        self.changed = state.1;
+        self.known.begin(&path, state);
+        self.reading = Some((path.clone(), state));
         Some(path)
     }
 }
@@ -101,12 +103,19 @@ impl Source for Watch {
         loop {
             if let Some(mut item) = self.files.next()? {
                 // Times of files are those of the clock on the wall.
-                if let Some(changed) = self.changed.filter(|_| item.gone.is_none()) {
+                let changed = self.reading.as_ref().and_then(|r| r.1.1);
+                if let Some(changed) = changed.filter(|_| item.gone.is_none()) {
                     item.stamp.captured += changed.duration_since(UNIX_EPOCH).unwrap_or_default();
                     item.stamp.utc = UNIX_EPOCH.checked_add(item.stamp.captured);
                 }
                 return Ok(Some(item));
             }
+            let report = self.ledger.report();
+            if let Some((path, state)) = self.reading.take() {
+                self.known.end(path, state, report.received);
+            }
+            // A list that cannot be written costs no frame: files may be read again.
+            let _ = self.known.settle(report.received - report.in_flight(), false);
             match self.settled() {
                 Some(path) => self.files.push(path),
                 None => {

@@ -58,6 +58,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// Where it is.
+    pub fn folder(&self) -> PathBuf {
+        self.state().folder.clone()
+    }
+
     /// Locks a store, which is made if it is not there, and closes the segments that a crash left open.
     ///
     /// # Errors
