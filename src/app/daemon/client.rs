@@ -4,11 +4,11 @@ use std::io::Read;
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error as Failure};
 
 use super::read_token;
-use crate::codec::read_file;
+use super::trust::read_certificates;
 use crate::error::{Error, Result};
 use crate::pipeline::config::UplinkConfig;
 use crate::pipeline::uplink::Batch;
@@ -22,8 +22,6 @@ const SEND: Duration = Duration::from_secs(60);
 const SLOWEST: u64 = 1000;
 /// Bytes of an answer at most.
 const MOST: u64 = 64 << 10;
-/// Bytes of a file of certificates at most.
-const CERTIFICATES: u64 = 1 << 20;
 /// A connection that nobody used for so long is not used again: the other side may be about to close it.
 const IDLE: Duration = Duration::from_secs(3);
 
@@ -58,17 +56,7 @@ impl Client {
     pub fn new(config: &UplinkConfig) -> Result<Self> {
         let mut tls = TlsConfig::builder();
         if let Some(file) = &config.ca_file {
-            let wrong = |why: String| Error::config("uplink.ca_file", why);
-            let bytes = read_file(file, CERTIFICATES)?;
-            let mut certificates: Vec<Certificate<'static>> = Vec::new();
-            for item in ureq::tls::parse_pem(&bytes) {
-                if let PemItem::Certificate(c) = item.map_err(|e| wrong(e.to_string()))? {
-                    certificates.push(c);
-                }
-            }
-            if certificates.is_empty() {
-                return Err(wrong(format!("{} holds no certificate", file.display())));
-            }
+            let certificates = read_certificates(file, "uplink.ca_file")?;
             tls = tls.root_certs(RootCerts::from(certificates));
         }
         let agent = Agent::config_builder()

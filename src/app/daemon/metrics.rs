@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::mqtt::Sums as Published;
 use super::seat::{Seat, State};
 use super::status::Board;
 use super::uplink::Sums;
@@ -113,6 +114,9 @@ pub fn text(board: &Board) -> String {
     if let Some(uplink) = board.uplink() {
         sent(&mut out, &uplink.sums());
     }
+    if let Some(mqtt) = board.mqtt() {
+        published(&mut out, &mqtt.sums());
+    }
     out.text
 }
 
@@ -143,6 +147,38 @@ fn sent(out: &mut Metrics, sums: &Sums) {
         "Bytes of what was to go first that does, as a share: less where the link is too slow.";
     out.family("tamis_upload_first_share", "gauge", help);
     out.row(&[], sums.first_share);
+}
+
+fn published(out: &mut Metrics, sums: &Published) {
+    let tally = &sums.tally;
+    let rows = [
+        ("tamis_mqtt_up", "gauge", "1 if there is a connection to the broker.", u64::from(sums.up)),
+        ("tamis_mqtt_events_total", "counter", "Events that lines made.", tally.made),
+        (
+            "tamis_mqtt_acknowledged_events_total",
+            "counter",
+            "Events that the broker has taken.",
+            tally.acknowledged,
+        ),
+        (
+            "tamis_mqtt_dropped_events_total",
+            "counter",
+            "Events that gave way to newer ones, or were too large.",
+            tally.dropped,
+        ),
+        ("tamis_mqtt_queued_events", "gauge", "Events not acknowledged yet.", tally.queued),
+        (
+            "tamis_mqtt_reconnects_total",
+            "counter",
+            "Connections made after the first.",
+            sums.reconnects,
+        ),
+        ("tamis_mqtt_failures_total", "counter", "Connections lost, or not made.", sums.failures),
+    ];
+    for (name, kind, help, number) in rows {
+        out.family(name, kind, help);
+        out.row(&[], number as f64);
+    }
 }
 
 fn stored(out: &mut Metrics, status: &Status, quota: u64) {

@@ -1,8 +1,10 @@
 //! `tamis run`: the lines of a config, each on its own; what fails begins again, what was changed begins anew.
 
 mod attend;
+mod backoff;
 mod client;
 pub mod metrics;
+mod mqtt;
 mod notify;
 mod preview;
 mod quiet;
@@ -10,6 +12,7 @@ mod report;
 mod seat;
 mod status;
 mod ticker;
+mod trust;
 mod uplink;
 
 use std::collections::BTreeMap;
@@ -20,6 +23,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::attend::attend;
+use self::mqtt::Publishing;
 use self::notify::Notify;
 use self::preview::Previews;
 use self::seat::Seat;
@@ -35,7 +39,7 @@ use crate::pipeline::config::{
     Config, HttpConfig, LimitsConfig, Place, Restart, SinkConfig, StreamConfig,
 };
 use crate::pipeline::store::Store;
-use crate::pipeline::{Flight, Heads, Report};
+use crate::pipeline::{Flight, Heads, Outbox, Report};
 
 /// How often the process looks after its lines.
 const TICK: Duration = Duration::from_millis(50);
@@ -43,6 +47,8 @@ const TICK: Duration = Duration::from_millis(50);
 const NAP: Duration = Duration::from_millis(2);
 /// How often it looks whether the config was changed.
 const RELOOK: Duration = Duration::from_millis(500);
+/// Time at least for goodbye at the broker.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// Longest token, in bytes.
 const TOKEN: u64 = 4096;
 
@@ -68,6 +74,8 @@ struct Daemon {
     board: Arc<Board>,
     flight: Arc<Flight>,
     heads: Arc<Heads>,
+    /// Events of all lines; it stays when the broker is another.
+    outbox: Arc<Outbox>,
     store: Option<(Arc<Store>, Ticker)>,
     server: Option<Server>,
     previews: Option<Previews>,
@@ -98,6 +106,7 @@ impl Daemon {
             lines: BTreeMap::new(),
             flight: Arc::default(),
             heads: Arc::default(),
+            outbox: Arc::default(),
             store: None,
             server: None,
             previews: None,
@@ -106,6 +115,7 @@ impl Daemon {
         daemon.open_store()?;
         daemon.serve(daemon.config.http.clone())?;
         daemon.send()?;
+        daemon.publish()?;
         for stream in daemon.config.streams.clone() {
             daemon.start(stream, daemon.config.limits)?;
         }
@@ -149,6 +159,29 @@ impl Daemon {
         Ok(())
     }
 
+    /// Publishes events and status, or no longer.
+    fn publish(&mut self) -> Result<()> {
+        self.say_goodbye(Instant::now() + GOODBYE);
+        let Some(config) = &self.config.mqtt else {
+            self.outbox.empty();
+            return Ok(());
+        };
+        self.outbox.hold(config.queue);
+        // The board knows who publishes.
+        let board = Arc::downgrade(&self.board);
+        let status = move || board.upgrade().map(|board| board.brief());
+        let publishing = Publishing::start(config, &self.outbox, status)?;
+        self.board.set_mqtt(Some(Arc::new(publishing)));
+        Ok(())
+    }
+
+    /// Ends the connection to the broker, if there is one.
+    fn say_goodbye(&self, until: Instant) {
+        if let Some(mqtt) = self.board.set_mqtt(None) {
+            mqtt.end(until);
+        }
+    }
+
     /// Serves the pages, or no longer.
     fn serve(&mut self, http: Option<HttpConfig>) -> Result<()> {
         // The old door is closed first: the new one may be at its place.
@@ -167,8 +200,13 @@ impl Daemon {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let (config, seat, stop) = (config.clone(), seat.clone(), stop.clone());
-            let store = self.store.as_ref().map(|s| s.0.clone());
-            let place = Place { stop, store, heads: self.heads.clone(), ..Place::default() };
+            let place = Place {
+                stop,
+                store: self.store.as_ref().map(|s| s.0.clone()),
+                heads: self.heads.clone(),
+                outbox: Some(self.outbox.clone()),
+                ..Place::default()
+            };
             let run = move || attend(&config, &seat, &place, limits);
             let thread = std::thread::Builder::new().name("line".into());
             thread.spawn(run).map_err(|e| Error::io("thread of a line", e))?
@@ -184,6 +222,7 @@ impl Daemon {
         let mut ended = Vec::new();
         let mut file = Changes::new(&self.path);
         self.notify.ready();
+        let mut asked = None;
         loop {
             for name in self.over() {
                 ended.extend(self.reap(&name));
@@ -192,6 +231,7 @@ impl Daemon {
                 break;
             }
             if stop.load(Ordering::Relaxed) {
+                asked = Some(Instant::now());
                 self.notify.stopping();
                 self.lines.values().for_each(|l| l.stop.store(true, Ordering::Relaxed));
                 let names: Vec<String> = self.lines.keys().cloned().collect();
@@ -220,6 +260,12 @@ impl Daemon {
         (self.server, self.previews) = (None, None);
         self.unsent();
         self.board.set_uplink(None);
+        let now = Instant::now();
+        self.say_goodbye((asked.unwrap_or(now) + self.config.limits.drain.0).max(now + GOODBYE));
+        match self.outbox.tally().queued {
+            0 => {}
+            n => log::warn(None, format_args!("mqtt: {n} events were not sent")),
+        }
         ended
     }
 
@@ -292,6 +338,7 @@ impl Daemon {
         let http = self.config.http != new.http;
         let sends =
             moved || self.config.uplink != new.uplink || stored(&before) != stored(&new.streams);
+        let publishes = self.config.mqtt != new.mqtt;
         if sends {
             // It lets go of the store, which may be opened again.
             self.board.set_uplink(None);
@@ -324,6 +371,11 @@ impl Daemon {
             self.config.uplink = old.uplink;
             refused.extend(self.send().err());
         }
+        if publishes && let Err(e) = self.publish() {
+            refused.push(e);
+            self.config.mqtt = old.mqtt;
+            refused.extend(self.publish().err());
+        }
         if http && let Err(e) = self.serve(self.config.http.clone()) {
             refused.push(e);
             self.config.http = old.http;
@@ -350,13 +402,13 @@ fn stored(streams: &[StreamConfig]) -> Vec<String> {
     stored.map(|s| s.name.clone()).collect()
 }
 
-/// The token in a file, which is called `named` where it is set.
+/// The token or password in a file, which is called `named` where it is set.
 pub fn read_token(path: &Path, named: &str) -> Result<String> {
     let bytes = read_file(path, TOKEN)?;
     let text = String::from_utf8(bytes).unwrap_or_default();
     match text.trim() {
         "" => {
-            let reason = format!("{} holds no token; write one line into it", path.display());
+            let reason = format!("{} holds nothing; write one line into it", path.display());
             Err(Error::config(named, reason))
         }
         token => Ok(token.into()),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::metrics;
+use super::mqtt::Publishing;
 use super::seat::{Seat, State};
 use super::uplink::Sending;
 use crate::app::http::Pages;
@@ -14,6 +15,9 @@ use crate::pipeline::Flight;
 use crate::pipeline::config::StreamConfig;
 use crate::pipeline::store::{Status, Store};
 use crate::runtime::Simd;
+
+/// Fields of a stream that only a page draws.
+const DRAWN: [&str; 3] = ["groups", "tokens", "preview"];
 
 /// The places of all lines.
 pub struct Board {
@@ -25,6 +29,8 @@ pub struct Board {
     store: Mutex<Option<(Arc<Store>, u64)>>,
     /// What is stored is sent.
     uplink: Mutex<Option<Arc<Sending>>>,
+    /// Events and status are published.
+    mqtt: Mutex<Option<Arc<Publishing>>>,
     /// Reloads taken, and refused.
     reloads: [AtomicU64; 2],
 }
@@ -37,6 +43,7 @@ impl Board {
             silence_ms: AtomicU64::new(0),
             store: Mutex::default(),
             uplink: Mutex::default(),
+            mqtt: Mutex::default(),
             reloads: Default::default(),
         };
         board.set_silence(silence);
@@ -60,6 +67,27 @@ impl Board {
     /// Who sends what is stored.
     pub fn uplink(&self) -> Option<Arc<Sending>> {
         self.uplink.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who publishes events and status; the one before.
+    pub fn set_mqtt(&self, mqtt: Option<Arc<Publishing>>) -> Option<Arc<Publishing>> {
+        std::mem::replace(&mut *self.mqtt.lock().unwrap_or_else(PoisonError::into_inner), mqtt)
+    }
+
+    /// Who publishes events and status.
+    pub fn mqtt(&self) -> Option<Arc<Publishing>> {
+        self.mqtt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The status without what only a page draws, for those who pay for every byte.
+    pub fn brief(&self) -> Value {
+        let mut status = self.status();
+        for stream in status["streams"].as_array_mut().into_iter().flatten() {
+            if let Some(fields) = stream.as_object_mut() {
+                fields.retain(|name, _| !DRAWN.contains(&name.as_str()));
+            }
+        }
+        status
     }
 
     /// What is in the store, and what it may take.
@@ -222,6 +250,7 @@ impl Pages for Board {
             "reloads": { "taken": taken, "refused": refused },
             "store": self.store().map(|(s, quota)| store_json(&s, quota)),
             "uplink": self.uplink().map_or_else(|| json!({ "state": "off" }), |u| u.status()),
+            "mqtt": self.mqtt().map_or_else(|| json!({ "state": "off" }), |m| m.status()),
             "streams": streams,
         })
     }

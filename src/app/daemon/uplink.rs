@@ -1,13 +1,13 @@
 //! Sends what is stored: one thread, one batch at a time, the most important first.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use super::backoff::BackOff;
 use super::client::{Answer, Client};
 use crate::app::log;
 use crate::error::{Error, Result};
@@ -19,8 +19,6 @@ use crate::pipeline::uplink::{Backlog, Batch, Pace, Settings, Uplink};
 const NAP: Duration = Duration::from_millis(100);
 /// How often the backlog is summed up.
 const SUM: Duration = Duration::from_secs(1);
-/// Waiting after a failure: at first, at most.
-const BACK_OFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 /// Longest wait that a receiver may ask for.
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// How long a stream waits whose packets are in conflict with those of the receiver.
@@ -100,7 +98,7 @@ impl Sending {
             pace: Pace::new(config.rate.map(|r| r.0)),
             begun: Instant::now(),
             most: config.batch_bytes(),
-            pause: BACK_OFF[0],
+            back_off: BackOff::default(),
             summed: None,
         };
         let most = work.most;
@@ -163,7 +161,7 @@ struct Work {
     begun: Instant,
     /// Bytes of the next batch at most: fewer after one that was too much.
     most: usize,
-    pause: Duration,
+    back_off: BackOff,
     summed: Option<Instant>,
 }
 
@@ -196,7 +194,7 @@ impl Work {
         match answer {
             Answer::Taken => {
                 self.with(|uplink| uplink.acknowledged(batch));
-                self.pause = BACK_OFF[0];
+                self.back_off.reset();
                 let bits = 8 * batch.bytes.len() as u64;
                 self.shared.sent_bytes.fetch_add(bits / 8, Ordering::Relaxed);
                 self.turn(true, None);
@@ -214,10 +212,8 @@ impl Work {
             Answer::TooLarge(why) => self.hear(Answer::Later(why, None), batch),
             Answer::Later(why, again) => {
                 self.fail(batch, &why);
-                let random = RandomState::new().hash_one(self.begun.elapsed()) % 1000;
-                let jittered = self.pause.mul_f64(0.5 + random as f64 / 2000.0);
-                self.pause = (2 * self.pause).min(BACK_OFF[1]);
-                self.nap(again.map_or(jittered, |a| a.min(PATIENCE)));
+                let wait = self.back_off.wait();
+                self.nap(again.map_or(wait, |a| a.min(PATIENCE)));
             }
             Answer::Conflict(why) => {
                 let why = format!("{}: {why}", batch.stream);

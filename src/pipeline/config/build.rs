@@ -15,7 +15,8 @@ use crate::pipeline::heads::Heads;
 use crate::pipeline::ladder::{Ladder, Rung};
 use crate::pipeline::line::{Full, Pipeline, Sink, Source, Stage};
 use crate::pipeline::media::{RawDepth, WavDepth};
-use crate::pipeline::sinks::{Container, Frames, JsonLines, Picture, Stored};
+use crate::pipeline::outbox::Outbox;
+use crate::pipeline::sinks::{Container, Events, Frames, JsonLines, Picture, Stored, Which};
 use crate::pipeline::sources::synthetic::{Scene, Tone};
 #[cfg(target_os = "linux")]
 use crate::pipeline::sources::v4l2::{CameraSource, Device, Wish, find::Identity};
@@ -36,6 +37,8 @@ pub struct Place {
     pub stop: Arc<AtomicBool>,
     /// Where lines store what they are told to.
     pub store: Option<Arc<Store>>,
+    /// Where lines put their events, if they are told to.
+    pub outbox: Option<Arc<Outbox>>,
     /// Number of the first item, at least.
     pub index: u64,
     /// Runs of the line before: what they wrote stays.
@@ -194,6 +197,13 @@ impl StreamConfig {
                 }
                 (SinkConfig::Json { .. }, None) => {
                     return Err(Error::config("sink", "json needs a head"));
+                }
+                (SinkConfig::Mqtt { min_score, on_change }, card) => {
+                    let (Some(outbox), Some(card)) = (&place.outbox, card) else {
+                        return Err(Error::config("sink", "mqtt needs a head and [mqtt]"));
+                    };
+                    let which = Which { min_score: *min_score, on_change: *on_change };
+                    Box::new(Events::new(outbox.clone(), &self.name, card.clone(), which))
                 }
             });
         }

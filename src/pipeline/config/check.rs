@@ -52,6 +52,15 @@ pub(super) fn check(config: &Config) -> Result<()> {
             return Err(Error::config("uplink", reason));
         }
     }
+    let published = |s: &StreamConfig| s.sink.iter().any(is_mqtt);
+    match &config.mqtt {
+        Some(mqtt) => mqtt.check()?,
+        None if streams.iter().any(published) => {
+            let reason = "mqtt needs a broker: add [mqtt] with url = \"mqtt://...\"";
+            return Err(Error::config("sink", reason));
+        }
+        None => {}
+    }
     let hang = config.limits.hang.0;
     if hang < Duration::from_secs(1) {
         return Err(Error::config("limits.hang", format!("{hang:?}; at least 1 s is needed")));
@@ -76,10 +85,17 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+fn is_mqtt(sink: &SinkConfig) -> bool {
+    matches!(sink, SinkConfig::Mqtt { .. })
+}
+
 fn check_stream(config: &StreamConfig) -> Result<()> {
     let stored = config.sink.iter().filter(|s| **s == SinkConfig::Store).count();
     if stored > 1 {
         return Err(Error::config("sink", "store is named twice"));
+    }
+    if config.sink.iter().filter(|s| is_mqtt(s)).count() > 1 {
+        return Err(Error::config("sink", "mqtt is named twice"));
     }
     if stored == 1 && config.name == "lock" {
         let reason = "\"lock\" is a file of the store; give the stream another name";
@@ -325,6 +341,10 @@ fn check_sinks(streams: &[StreamConfig]) -> Result<()> {
                 SinkConfig::Container { path } | SinkConfig::Json { path } => path,
                 SinkConfig::Frames { folder } => folder,
                 SinkConfig::Store => continue,
+                SinkConfig::Mqtt { min_score, .. } => {
+                    check_events(*min_score, stream)?;
+                    continue;
+                }
             };
             let place = whole(path);
             if taken.iter().any(|t| *t == place || t.is_dir() && place.parent() == Some(t)) {
@@ -337,6 +357,18 @@ fn check_sinks(streams: &[StreamConfig]) -> Result<()> {
                 return Err(Error::config("sink", reason));
             }
         }
+    }
+    Ok(())
+}
+
+fn check_events(min_score: f32, stream: &StreamConfig) -> Result<()> {
+    if stream.infer.is_none() {
+        let reason = "mqtt needs a head: add [infer] with head = \"...\"";
+        return Err(Error::config("sink", reason));
+    }
+    if !(0.0..=1.0).contains(&min_score) {
+        let reason = format!("{min_score}; scores are 0 to 1");
+        return Err(Error::config("sink.min_score", reason));
     }
     Ok(())
 }

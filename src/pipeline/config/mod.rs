@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod mqtt;
 mod store;
 mod stream;
 mod units;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use build::Place;
+pub use mqtt::{BrokerAddress, MqttConfig};
 pub use store::{StepConfig, StoreConfig};
 pub use stream::{
     BudgetConfig, CodecConfig, InferConfig, RawConfig, Restart, ScheduleConfig, SinkConfig,
@@ -38,6 +40,8 @@ pub struct Config {
     pub store: Option<StoreConfig>,
     /// Where what is stored is sent.
     pub uplink: Option<UplinkConfig>,
+    /// Where events and status are published.
+    pub mqtt: Option<MqttConfig>,
     /// Pages of health, accounts and what is seen.
     pub http: Option<HttpConfig>,
     /// What the process does when something hangs or it is told to end.
@@ -98,6 +102,7 @@ struct Written {
     stream: Vec<StreamConfig>,
     store: Option<StoreConfig>,
     uplink: Option<UplinkConfig>,
+    mqtt: Option<MqttConfig>,
     http: Option<HttpConfig>,
     #[serde(default)]
     limits: LimitsConfig,
@@ -135,8 +140,11 @@ impl Written {
                 restart: self.restart,
             });
         }
-        let Self { store, uplink, http, limits, .. } = self;
-        Ok(Config { streams, store, uplink, http, limits })
+        let Self { store, uplink, mut mqtt, http, limits, .. } = self;
+        if let (Some(mqtt), Some(uplink)) = (&mut mqtt, &uplink) {
+            mqtt.device.get_or_insert_with(|| uplink.device.clone());
+        }
+        Ok(Config { streams, store, uplink, mqtt, http, limits })
     }
 }
 

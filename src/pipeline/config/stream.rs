@@ -347,6 +347,15 @@ pub enum SinkConfig {
         /// The file.
         path: PathBuf,
     },
+    /// Predictions as events at a broker: see `[mqtt]`.
+    Mqtt {
+        /// Only those whose first label scores so much at least.
+        #[serde(default)]
+        min_score: f32,
+        /// Only those whose first label is another than that of the event before.
+        #[serde(default)]
+        on_change: bool,
+    },
 }
 
 pub(super) fn default_name() -> String {

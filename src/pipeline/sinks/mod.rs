@@ -1,6 +1,7 @@
-//! Where items go: containers, pictures and sounds, arrays, MCAP, JSON lines.
+//! Where items go: containers, pictures and sounds, arrays, MCAP, JSON lines, events.
 
 mod container;
+mod events;
 mod frames;
 mod json;
 mod mcap;
@@ -10,6 +11,7 @@ mod output;
 mod stored;
 
 pub use container::Container;
+pub use events::{Events, Which};
 pub use frames::{Frames, OPEN, Picture, stem};
 pub use json::{JsonLines, prediction_json};
 pub(crate) use mcap::ENCODING;
