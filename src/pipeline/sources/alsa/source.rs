@@ -70,8 +70,8 @@ pub struct MicrophoneSource {
 struct Playing {
     shape: Shape,
     blocks: Blocks,
-    /// When it gave something, or began.
-    heard: Instant,
+    /// How long it was listened to since it gave something.
+    silent: Duration,
     /// Why it broke off since.
     broken: Option<Break>,
 }
@@ -137,7 +137,7 @@ impl MicrophoneSource {
         let news = said.iter().filter(|s| !self.said.contains(s));
         self.warnings.extend(news.map(|s| Warning::from(s.as_str())));
         self.said = said;
-        Ok(Playing { shape, blocks, heard: Instant::now(), broken: None })
+        Ok(Playing { shape, blocks, silent: Duration::ZERO, broken: None })
     }
 
     fn fault(&self, reason: String) -> Error {
@@ -203,6 +203,7 @@ impl MicrophoneSource {
                 self.times.breaks();
                 if playing.broken.replace(why).is_some() {
                     std::thread::sleep(BREATH);
+                    playing.silent += BREATH;
                 }
                 Ok(())
             }
@@ -220,7 +221,7 @@ impl MicrophoneSource {
         if steps == 0 {
             return Ok(());
         }
-        playing.heard = Instant::now();
+        playing.silent = Duration::ZERO;
         if let Some(away) = self.away.was() {
             let seconds = away.as_secs_f64();
             self.warnings.push(format!("the microphone is back after {seconds:.1} s").into());
@@ -263,10 +264,14 @@ impl MicrophoneSource {
 
     /// Plays on, or finds out that the microphone is gone.
     fn listen(&mut self, playing: &mut Playing) -> Result<()> {
-        if let Some(heard) = self.listen.next(NAP)? {
+        let begin = Instant::now();
+        let heard = self.listen.next(NAP)?;
+        // Where nobody listened, as long as others had to be waited for, it was not silent.
+        playing.silent += begin.elapsed();
+        if let Some(heard) = heard {
             self.hear(heard, playing)?;
         }
-        if playing.heard.elapsed() > self.patience.silence {
+        if playing.silent > self.patience.silence {
             let seconds = self.patience.silence.as_secs_f64();
             return Err(self.fault(format!("gives no sound for {seconds} s")));
         }

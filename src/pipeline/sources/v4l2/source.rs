@@ -21,6 +21,7 @@ use crate::pipeline::warning::Warning;
 
 /// Lost items that stand for pictures missing between two, at most.
 const MISSING: u32 = 64;
+
 /// How long a camera is waited for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {

@@ -246,6 +246,19 @@ fn a_silent_one_is_said_once_and_opened_anew() {
 }
 
 #[test]
+fn one_that_nobody_listened_to_for_long_was_not_silent() {
+    let mut stage = Stage::new();
+    stage.play(BLOCK + 1);
+    assert!(goes_on(&stage.next(), 0));
+    std::thread::sleep(2 * PATIENCE.silence);
+    stage.cut(Some(Break::Overrun), 1000);
+    stage.play(BLOCK + 1);
+    assert!(stage.next().end && lost(&stage.next()).0 == "overrun");
+    assert_eq!(samples(&stage.next()).len(), BLOCK);
+    assert_eq!(lock(&stage.world).opened.len(), 1);
+}
+
+#[test]
 fn one_that_another_program_uses_is_waited_for() {
     let mut stage = Stage::new();
     lock(&stage.world).refuses = true;
