@@ -266,8 +266,8 @@ impl MicrophoneSource {
     fn listen(&mut self, playing: &mut Playing) -> Result<()> {
         let begin = Instant::now();
         let heard = self.listen.next(NAP)?;
-        // Where nobody listened, as long as others had to be waited for, it was not silent.
-        playing.silent += begin.elapsed();
+        // Where nobody listened, because others had to be waited for or the process slept, it was not silent.
+        playing.silent += begin.elapsed().min(2 * NAP);
         if let Some(heard) = heard {
             self.hear(heard, playing)?;
         }

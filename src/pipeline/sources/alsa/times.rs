@@ -12,6 +12,8 @@ const FINE: Duration = Duration::from_millis(100);
 /// The part of a difference that a piece makes good, and of its own length at most: quartzes differ.
 const PART: u32 = 16;
 const STRETCH: u32 = 4;
+/// So many pieces in a row that are said to be early are.
+const STAYS: u32 = 25;
 /// How often repairs are spoken of, at most.
 const SPEAK: Duration = Duration::from_secs(60);
 
@@ -24,6 +26,8 @@ pub(super) struct Times {
     last: Duration,
     /// It is known that something is missing before the next piece.
     broken: bool,
+    /// Pieces in a row that were said to begin long before the one before them ended.
+    behind: u32,
     repaired: u64,
     spoke: Option<Duration>,
 }
@@ -76,15 +80,22 @@ impl Times {
                 if ahead > fine && believed.is_some() {
                     (time, ahead)
                 } else if behind > fine && believed.is_some() {
+                    // A clock that jumped is not followed; one that stays there was right.
+                    self.behind += 1;
                     odd = true;
-                    (next, Duration::ZERO)
+                    let back = if self.behind > STAYS { most } else { Duration::ZERO };
+                    (next.saturating_sub(back), Duration::ZERO)
                 } else {
                     // One of the two is nothing.
+                    self.behind = 0;
                     let begin = next + (ahead / PART).min(most);
                     (begin.saturating_sub((behind / PART).min(most)), Duration::ZERO)
                 }
             }
         };
+        if missing > Duration::ZERO || broken {
+            self.behind = 0;
+        }
         // No sound ends after it is there, nor begins before the one before it ended.
         let latest = (arrival + EARLY).saturating_sub(length);
         begin = begin.min(latest);
@@ -178,6 +189,23 @@ mod tests {
         times.place(Some(ms(0)), ms(50_325), PIECE, PIECE);
         assert_eq!(times.warning(ms(50_400)), None);
         assert!(times.warning(ms(110_300)).is_some_and(|w| w.starts_with("1 of")));
+    }
+
+    #[test]
+    fn a_gap_that_was_none_is_made_good_in_a_while() {
+        let mut times = Times::default();
+        assert_eq!(play(&mut times, 10_000), (10_000, 0));
+        assert_eq!(play(&mut times, 10_540), (10_540, 500));
+        let mut last = 10_540;
+        for i in 0..200 {
+            // What was missing comes at once, and the rest in time.
+            let (said, arrival) = (10_080 + 40 * i, 10_700 + 40 * i);
+            let place = times.place(Some(ms(said)), ms(arrival), PIECE, PIECE);
+            let begin = place.begin.as_millis() as u64;
+            assert!(begin > last && place.missing.is_zero(), "{i}");
+            assert!(i < 150 || begin - said < 30, "{i}: {begin} {said}");
+            last = begin;
+        }
     }
 
     #[test]
