@@ -1,8 +1,8 @@
 //! Structures and numbers that the kernel takes.
 //!
-//! Source: `sound/asound.h`; sizes and numbers as a C compiler gives them.
+//! Source: `sound/asound.h`; sizes and numbers as a C compiler gives them. Its `unsigned long` is as wide as an address.
 
-use std::ffi::{c_long, c_ulong};
+use std::ffi::c_long;
 
 use rustix::ioctl::{Opcode, opcode};
 
@@ -54,7 +54,7 @@ pub(super) struct Hardware {
     pub bits: u32,
     pub rate_numerator: u32,
     pub rate_denominator: u32,
-    pub fifo: c_ulong,
+    pub fifo: usize,
     pub reserved: [u32; 16],
 }
 
@@ -65,13 +65,13 @@ pub(super) struct Software {
     pub times: i32,
     pub period_step: u32,
     pub sleep_min: u32,
-    pub wake_at: c_ulong,
-    pub align: c_ulong,
-    pub start_at: c_ulong,
-    pub stop_at: c_ulong,
-    pub silence_threshold: c_ulong,
-    pub silence_size: c_ulong,
-    pub boundary: c_ulong,
+    pub wake_at: usize,
+    pub align: usize,
+    pub start_at: usize,
+    pub stop_at: usize,
+    pub silence_threshold: usize,
+    pub silence_size: usize,
+    pub boundary: usize,
     /// Says that what follows is valid.
     pub protocol: u32,
     pub clock: u32,
@@ -94,13 +94,13 @@ pub(super) struct Status {
     // A gap of four bytes where a moment is of sixteen.
     pub began: Moment,
     pub now: Moment,
-    pub taken: c_ulong,
-    pub written: c_ulong,
-    pub delay: c_long,
+    pub taken: usize,
+    pub written: usize,
+    pub delay: isize,
     /// Time steps that can be taken.
-    pub ready: c_ulong,
-    pub ready_most: c_ulong,
-    pub overrange: c_ulong,
+    pub ready: usize,
+    pub ready_most: usize,
+    pub overrange: usize,
     pub suspended: i32,
     pub audio_data: u32,
     pub audio: Moment,

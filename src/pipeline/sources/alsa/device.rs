@@ -32,7 +32,7 @@ pub struct Device {
     fd: Option<OwnedFd>,
     shape: Option<Shape>,
     /// Time steps that the driver holds at most.
-    holds: u64,
+    holds: usize,
     /// Whether the driver's times are those of the monotonic clock.
     times: bool,
     /// What is read at once.
@@ -110,23 +110,22 @@ impl Device {
                 offer.channels
             )));
         }
-        self.holds = holds.into();
+        self.holds = holds as usize;
         let period = Duration::from_secs_f64(f64::from(period) / f64::from(found));
         Ok(Shape { depth: offer.depth, channels, rate: found, period })
     }
 
     /// Says when to wake whoever waits, when to stop, and by which clock times are told.
     fn set_times(&mut self, shape: &Shape) -> Result<()> {
-        let period = (shape.period.as_secs_f64() * f64::from(shape.rate)).round() as u64;
-        let number = |n: u64| n.try_into().unwrap_or(std::ffi::c_ulong::MAX);
+        let period = (shape.period.as_secs_f64() * f64::from(shape.rate)).round() as usize;
         let software = || Software {
             times: abi::TIMES,
             period_step: 1,
-            wake_at: number(period.max(1)),
+            wake_at: period.max(1),
             align: 1,
             // It is started by a call, and stops when it holds no more.
-            start_at: number(self.holds),
-            stop_at: number(self.holds),
+            start_at: self.holds,
+            stop_at: self.holds,
             ..Software::default()
         };
         let (protocol, clock) = (abi::PROTOCOL, abi::MONOTONIC);
@@ -166,7 +165,7 @@ impl Device {
         let nanos = u32::try_from(status.now.nanos).ok().filter(|&n| n < 1_000_000_000)?;
         let seconds = u64::try_from(status.now.seconds).ok()?;
         let now = Duration::new(seconds, nanos);
-        let ready = u64::from(status.ready);
+        let ready = status.ready;
         if !self.times || now.is_zero() || ready > self.holds {
             return None;
         }
@@ -220,7 +219,7 @@ impl Listen for Device {
         }
         let time = self.time(&status, shape.rate);
         let (step, most) = (shape.bytes(), self.buffer.len());
-        let len = usize::try_from(status.ready).unwrap_or(usize::MAX).saturating_mul(step);
+        let len = status.ready.saturating_mul(step);
         if len == 0 {
             // Something else woke it.
             std::thread::sleep(WAKE);

@@ -48,7 +48,7 @@ fn sound_comes_in_blocks_with_place_name_and_time() {
     let begin = lock(&stage.world).at;
     // As they come: short, long, one time step, none.
     let pieces = [1, 4800, 0, 20000, 3, 4800, 4800, 4800, 4800, 5200];
-    pieces.map(|steps| stage.play(steps));
+    pieces.iter().for_each(|&steps| stage.play(steps));
     let mut at = 0;
     for i in 0..3 {
         let item = stage.next();
@@ -74,7 +74,7 @@ fn sound_comes_in_blocks_with_place_name_and_time() {
 #[test]
 fn what_plays_when_the_line_is_closed_is_given() {
     let mut stage = Stage::new();
-    [BLOCK, 100].map(|steps| stage.play(steps));
+    [BLOCK, 100].iter().for_each(|&steps| stage.play(steps));
     assert!(!stage.next().end);
     let rest = stage.source.close();
     assert_eq!((rest.len(), rest[0].end, samples(&rest[0]).len()), (1, true, 100));
