@@ -135,7 +135,7 @@ impl Listen for Fake {
 
 /// A file system that shows microphones.
 pub struct Machine {
-    pub folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     pub tree: Tree,
 }
 
@@ -149,7 +149,7 @@ impl Machine {
         }
         fs::create_dir_all(tree.sys.join("class/sound")).expect("a folder");
         fs::create_dir_all(tree.proc.join("asound")).expect("a folder");
-        Self { folder, tree }
+        Self { _folder: folder, tree }
     }
 
     pub fn node(&self, card: u32, device: u32) -> PathBuf {
