@@ -365,7 +365,7 @@ mod tests {
             let why = parse(&source).expect_err(&source).to_string();
             assert!(why.contains(words), "{source}: {why}");
         }
-        let why = parse_as("micro", "mono", card).expect_err("no kind").to_string();
+        let why = parse_as("microfone", "mono", card).expect_err("no kind").to_string();
         assert!(why.contains("did you mean `microphone`?"), "{why}");
         let why = parse_as("microphone", "rgb", card).expect_err("pictures").to_string();
         assert!(why.contains("codec.bundle"), "{why}");
