@@ -78,6 +78,7 @@ fn machine() -> Vec<Finding> {
     });
     found.push(room("disk", Path::new(".")));
     found.extend(cameras());
+    found.extend(microphones());
     found
 }
 
@@ -103,6 +104,37 @@ fn cameras() -> Vec<Finding> {
 #[cfg(not(target_os = "linux"))]
 fn cameras() -> Vec<Finding> {
     vec![Finding { what: "cameras", good: true, words: "are read on Linux only".into() }]
+}
+
+/// Microphones, by what they are known by in a config.
+#[cfg(target_os = "linux")]
+fn microphones() -> Vec<Finding> {
+    let found = crate::pipeline::sources::alsa::find::microphones();
+    if found.is_empty() {
+        return vec![Finding { what: "microphones", good: true, words: "none".into() }];
+    }
+    let finding = |m: crate::pipeline::sources::alsa::find::Microphone| {
+        let (good, offers) = match &m.abilities {
+            Some(a) => {
+                let depths: Vec<&str> = a.depths.iter().map(|d| d.name()).collect();
+                let rates: Vec<String> = a.rates.iter().map(u32::to_string).collect();
+                let [least, most] = a.channels;
+                let (depths, rates) = (depths.join(", "), rates.join(", "));
+                (true, format!("{depths}; {least} to {most} channels; {rates} Hz"))
+            }
+            None if m.busy => (true, "another program uses it".into()),
+            None => (false, "may not be opened; is this user in the group `audio`?".into()),
+        };
+        let name = if m.name.is_empty() { &m.card } else { &m.name };
+        let words = format!("{name}: device = \"{}\" ({offers})", m.identity);
+        Finding { what: "microphone", good, words }
+    };
+    found.into_iter().map(finding).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn microphones() -> Vec<Finding> {
+    vec![Finding { what: "microphones", good: true, words: "are read on Linux only".into() }]
 }
 
 /// The time that a picture takes.

@@ -18,12 +18,12 @@ use crate::pipeline::media::{RawDepth, WavDepth};
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::sinks::{Container, Events, Frames, JsonLines, Picture, Stored, Which};
 use crate::pipeline::sources::synthetic::{Scene, Tone};
-#[cfg(target_os = "linux")]
-use crate::pipeline::sources::v4l2::{CameraSource, Device, Wish, find::Identity};
 use crate::pipeline::sources::{
     Files, Known, Numbered, Paced, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch,
     find_files,
 };
+#[cfg(target_os = "linux")]
+use crate::pipeline::sources::{alsa, v4l2};
 use crate::pipeline::stages::{
     Crop, Cut, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices, Unpack, governed,
 };
@@ -56,7 +56,9 @@ impl StreamConfig {
     pub fn is_live(&self) -> bool {
         match &self.source {
             SourceConfig::Scene { live, frames, .. } => *live || frames.is_none(),
-            SourceConfig::Socket { .. } | SourceConfig::Camera { .. } => true,
+            SourceConfig::Socket { .. }
+            | SourceConfig::Camera { .. }
+            | SourceConfig::Microphone { .. } => true,
             SourceConfig::Files { .. }
             | SourceConfig::Watch { .. }
             | SourceConfig::Stdin { .. }
@@ -72,7 +74,9 @@ impl StreamConfig {
 
     /// What the queue behind the source does when it is full.
     pub fn full(&self) -> Full {
-        let usual = if self.is_live() { Full::DropOldest } else { Full::Wait };
+        // A microphone that has to wait says what it lost and ends the sound there; a queue would drop from its middle.
+        let drops = self.is_live() && !matches!(self.source, SourceConfig::Microphone { .. });
+        let usual = if drops { Full::DropOldest } else { Full::Wait };
         self.queue.unwrap_or(usual)
     }
 
@@ -252,14 +256,21 @@ impl StreamConfig {
             #[cfg(target_os = "linux")]
             SourceConfig::Camera { device, width, height, fps, format } => {
                 let (width, height, fps, pixels) = (*width, *height, *fps, *format);
-                let wish = Wish { width, height, fps, pixels };
-                let (identity, video) = (Identity::parse(device)?, Box::new(Device::new()));
-                let stop = place.stop.clone();
-                Box::new(CameraSource::new(&self.name, identity, wish, video, stop))
+                let wish = v4l2::Wish { width, height, fps, pixels };
+                let identity = v4l2::find::Identity::parse(device)?;
+                let (video, stop) = (Box::new(v4l2::Device::new()), place.stop.clone());
+                Box::new(v4l2::CameraSource::new(&self.name, identity, wish, video, stop))
+            }
+            #[cfg(target_os = "linux")]
+            SourceConfig::Microphone { device, rate, channels, format } => {
+                let wish = alsa::Wish { rate: *rate, channels: *channels, depth: *format };
+                let identity = alsa::find::Identity::parse(device)?;
+                let (listen, stop) = (Box::new(alsa::Device::new()), place.stop.clone());
+                Box::new(alsa::MicrophoneSource::new(&self.name, identity, wish, listen, stop))
             }
             #[cfg(not(target_os = "linux"))]
-            SourceConfig::Camera { .. } => {
-                return Err(Error::config("source.kind", "camera is of Linux"));
+            SourceConfig::Camera { .. } | SourceConfig::Microphone { .. } => {
+                return Err(Error::config("source.kind", "cameras and microphones are of Linux"));
             }
             SourceConfig::Scene { width, height, frames, fps, live, seed } => {
                 let scene = Scene::new(*width, *height, *seed);

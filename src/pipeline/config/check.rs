@@ -10,7 +10,7 @@ use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::Pool;
 use crate::pipeline::media::RawPixels;
-use crate::pipeline::media::{FPS, Limits, RATE_LIMIT, check_sound_shape};
+use crate::pipeline::media::{CHANNELS_LIMIT, FPS, Limits, RATE_LIMIT, check_sound_shape};
 use crate::pipeline::sources::Pixels;
 use crate::pipeline::stages::{Encode, Every, KEYS, Pack, Rated, check_fit};
 use crate::runtime::find_bundle;
@@ -195,9 +195,22 @@ fn check_source(source: &SourceConfig) -> Result<()> {
     let config = |e: Error| Error::config("source", e);
     match source {
         SourceConfig::Camera { device, width, height, fps, .. } => {
-            check_device(device)?;
+            check_camera(device)?;
             check_fps(*fps)?;
             check_picture("source", *width as usize, *height as usize)
+        }
+        SourceConfig::Microphone { device, rate, channels, .. } => {
+            check_microphone(device)?;
+            let ranges = [
+                ("source.rate", *rate, RATE_LIMIT),
+                ("source.channels", *channels, CHANNELS_LIMIT as u32),
+            ];
+            for (at, found, most) in ranges {
+                if !(1..=most).contains(&found) {
+                    return Err(Error::config(at, format!("{found}; 1 to {most} is allowed")));
+                }
+            }
+            Ok(())
         }
         SourceConfig::Scene { width, height, frames, fps, .. } => {
             check_fps(*fps)?;
@@ -261,13 +274,25 @@ fn check_fps(fps: f64) -> Result<()> {
 
 /// Whether a camera is named, not whether it is there: it may come later.
 #[cfg(target_os = "linux")]
-fn check_device(device: &str) -> Result<()> {
+fn check_camera(device: &str) -> Result<()> {
     crate::pipeline::sources::v4l2::find::Identity::parse(device).map(drop)
 }
 
+/// Whether a microphone is named, not whether it is there: it may come later.
+#[cfg(target_os = "linux")]
+fn check_microphone(device: &str) -> Result<()> {
+    crate::pipeline::sources::alsa::find::Identity::parse(device).map(drop)
+}
+
 #[cfg(not(target_os = "linux"))]
-fn check_device(_: &str) -> Result<()> {
+fn check_camera(_: &str) -> Result<()> {
     let reason = "camera is of Linux; pipe what another program captures into kind = \"stdin\"";
+    Err(Error::config("source.kind", reason))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_microphone(_: &str) -> Result<()> {
+    let reason = "microphone is of Linux; pipe what another program records into kind = \"stdin\"";
     Err(Error::config("source.kind", reason))
 }
 
@@ -306,6 +331,7 @@ fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
             Some((Kind::Image, format.map_or(3, Pixels::channels)))
         }
         SourceConfig::Tone { channels, .. } => Some((Kind::Audio, *channels)),
+        SourceConfig::Microphone { channels, .. } => Some((Kind::Audio, *channels as usize)),
         SourceConfig::Stdin { raw } | SourceConfig::Socket { raw, .. } => match raw.as_ref()? {
             RawConfig::Video { pixels, .. } => {
                 Some((Kind::Image, if *pixels == RawPixels::Gray8 { 1 } else { 3 }))
@@ -378,8 +404,45 @@ mod tests {
     use super::*;
 
     fn parse(source: &str) -> Result<Config> {
-        let rest = "[codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"container\"\npath = \"-\"";
-        Config::parse(&format!("[source]\nkind = \"camera\"\n{source}\n{rest}"), "test.toml")
+        parse_as("camera", "rgb", source)
+    }
+
+    fn parse_as(kind: &str, bundle: &str, source: &str) -> Result<Config> {
+        let rest = "[[sink]]\nkind = \"container\"\npath = \"-\"";
+        let codec = format!("[codec]\nbundle = \"{bundle}\"\n{rest}");
+        Config::parse(&format!("[source]\nkind = \"{kind}\"\n{source}\n{codec}"), "test.toml")
+    }
+
+    #[test]
+    fn microphones_are_named_by_what_lasts_and_need_not_be_there() {
+        let parse = |source: &str| parse_as("microphone", "mono", source);
+        let card = "device = \"hw:CARD=USB,DEV=0\"";
+        let config = parse(card).expect("a microphone");
+        let SourceConfig::Microphone { rate, channels, format, .. } = &config.streams[0].source
+        else {
+            panic!("{:?}", config.streams[0].source)
+        };
+        assert_eq!((*rate, *channels, *format), (48000, 1, None));
+        assert!(config.streams[0].is_live());
+        config.streams[0].build(&Default::default()).expect("a line that waits");
+        let all = format!("{card}\nrate = 16000\nchannels = 2\nformat = \"s24in3\"");
+        parse_as("microphone", "stereo", &all).expect("a microphone");
+        for (source, words) in [
+            ("device = \"0\"".to_owned(), "hw:CARD=USB,DEV=0"),
+            ("device = \"plughw:USB\"".to_owned(), "tamis doctor"),
+            (format!("{card}\nrate = 0"), "source.rate"),
+            (format!("{card}\nchannels = 65"), "source.channels"),
+            (format!("{card}\nformat = \"s8\""), "s16"),
+            (format!("{card}\nchanels = 1"), "did you mean `channels`?"),
+            (String::new(), "device"),
+        ] {
+            let why = parse(&source).expect_err(&source).to_string();
+            assert!(why.contains(words), "{source}: {why}");
+        }
+        let why = parse_as("microfone", "mono", card).expect_err("no kind").to_string();
+        assert!(why.contains("did you mean `microphone`?"), "{why}");
+        let why = parse_as("microphone", "rgb", card).expect_err("pictures").to_string();
+        assert!(why.contains("codec.bundle"), "{why}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::line::Full;
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::rate::Bucket;
-use crate::pipeline::sources::Pixels;
+use crate::pipeline::sources::{Depth, Pixels};
 use crate::pipeline::stages::{Hours, KEYS, Target};
 use crate::runtime::{HeadOptions, options_within};
 
@@ -179,6 +179,20 @@ pub enum SourceConfig {
         /// How many times that pace; `inf` is as fast as they go.
         #[serde(default = "one")]
         speed: f64,
+    },
+    /// A microphone of this machine.
+    Microphone {
+        /// A card, `hw:CARD=USB,DEV=0`; or a link, `/dev/snd/by-id/...`; or `usb:VENDOR:PRODUCT`, with or without
+        /// `:SERIAL`; or the id or a name of a card.
+        device: String,
+        /// Time steps per second.
+        #[serde(default = "default_microphone_rate")]
+        rate: u32,
+        /// Channels.
+        #[serde(default = "default_microphone_channels")]
+        channels: u32,
+        /// `s16`, `s32`, `s24`, `s24in3` or `float`; chosen if nothing is said.
+        format: Option<Depth>,
     },
     /// A scene made in code.
     Scene {
@@ -392,6 +406,14 @@ fn default_camera_width() -> u32 {
 
 fn default_camera_height() -> u32 {
     480
+}
+
+fn default_microphone_rate() -> u32 {
+    48000
+}
+
+fn default_microphone_channels() -> u32 {
+    1
 }
 
 fn default_fps() -> f64 {

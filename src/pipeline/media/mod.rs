@@ -23,7 +23,7 @@ pub(crate) use self::format::refusal;
 pub use self::format::{Format, Kind, sniff};
 pub use self::image::{encode_png, encode_ppm, read_image};
 pub use self::raw::{RawAudio, RawDepth, RawPixels, RawVideo};
-pub use self::resample::resample;
+pub use self::resample::{Resampling, resample};
 pub use self::wav::{WavHeader, WavReader};
 pub(crate) use self::wav_write::put_samples;
 pub use self::wav_write::{WavDepth, WavWriter, encode_wav};

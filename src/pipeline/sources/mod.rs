@@ -1,10 +1,18 @@
-//! Where items come from: files and folders, standard input, cameras, scenes made in code.
+//! Where items come from: files and folders, standard input, cameras, microphones, scenes made in code.
 
+#[cfg(target_os = "linux")]
+pub mod alsa;
+#[cfg(target_os = "linux")]
+mod away;
 mod clock;
+mod depth;
 mod feed;
 mod files;
 mod find;
 mod known;
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+mod ioctl;
 mod made;
 mod mcap;
 mod numbered;
@@ -14,9 +22,12 @@ mod pixels;
 mod socket;
 pub mod synthetic;
 #[cfg(target_os = "linux")]
+mod usb;
+#[cfg(target_os = "linux")]
 pub mod v4l2;
 mod watch;
 
+pub use depth::Depth;
 pub use feed::{Feed, Raw, Reading};
 pub use files::Files;
 pub use find::{Found, find_files};

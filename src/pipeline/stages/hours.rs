@@ -2,11 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::codec::{Frame, Layout};
 use crate::error::Result;
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Stage;
 
 const DAY: u64 = 86400;
+/// Times of sounds shake by less.
+const SHAKE: Duration = Duration::from_millis(50);
 
 /// Keeps what comes at some hours of the day and in the first part of every period, by the clock on the wall.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,17 +55,51 @@ impl Stage for Hours {
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
         for item in batch {
             let utc = item.stamp.utc.unwrap_or_else(SystemTime::now);
-            if !self.holds(utc.duration_since(UNIX_EPOCH).unwrap_or_default()) {
+            let since = utc.duration_since(UNIX_EPOCH).unwrap_or_default();
+            if !self.holds(since) {
                 item.drop_for("schedule");
+            } else if let Some(length) = item.frame.as_ref().and_then(length) {
+                // What is kept next is another sound.
+                item.end |= !self.holds(since + length) || !self.holds(since + length + SHAKE);
             }
         }
         Ok(())
     }
 }
 
+/// How long a piece of sound is.
+fn length(frame: &Frame) -> Option<Duration> {
+    match frame.layout {
+        Layout::Audio { rate } => {
+            let steps = frame.positions() as f64;
+            Duration::try_from_secs_f64(steps / f64::from(rate.max(1))).ok()
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Stamp;
+
+    #[test]
+    fn a_sound_ends_where_it_is_not_kept_any_more() {
+        let (on, of) = (Duration::from_secs(2), Duration::from_secs(10));
+        let mut hours = Hours { of_day: Vec::new(), part: Some((on, of)) };
+        let mut items: Vec<Item> = (0..24)
+            .map(|i| {
+                let utc = UNIX_EPOCH + Duration::from_millis(1_000_000 + 500 * i);
+                let frame = Frame::audio(1000, 1, vec![0.0; 500]).expect("sound");
+                Item::new(Stamp { utc: Some(utc), ..Stamp::default() }, "ear", frame)
+            })
+            .collect();
+        hours.run(&mut items).expect("no error");
+        let kept: Vec<usize> = (0..24).filter(|&i| items[i].gone.is_none()).collect();
+        assert_eq!(kept, [0, 1, 2, 3, 20, 21, 22, 23]);
+        let ends: Vec<usize> = (0..24).filter(|&i| items[i].end).collect();
+        assert_eq!(ends, [3, 23]);
+    }
 
     #[test]
     fn hours_of_the_day_and_parts_of_a_period() {

@@ -6,10 +6,7 @@ use std::ffi::c_long;
 
 use rustix::ioctl::{Opcode, opcode};
 
-/// Plain numbers without padding that matters: whatever the kernel writes there is a value.
-///
-/// Only structures of this file are: none of them holds an address that the kernel would follow.
-pub(super) trait Plain: Default {}
+use super::super::ioctl::Plain;
 
 /// What a device is and can do.
 #[repr(C)]

@@ -9,10 +9,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode as Access, OFlags};
 use rustix::io::Errno;
 
+use super::super::ioctl::{Plain, call};
 use super::super::pixels::Pixels;
 use super::abi::{self, Buffer, BufferType, Buffers, Capability, Format, Parameters};
 use super::offers;
-use super::sys::{Mapping, call};
+use super::sys::Mapping;
 use super::video::{Colour, Fourcc, Mode, Shape, Shot, Video, Wish};
 use crate::error::{Error, Result};
 
@@ -97,7 +98,7 @@ impl Device {
         Ok(())
     }
 
-    fn ask<const REQUEST: rustix::ioctl::Opcode, T: abi::Plain>(
+    fn ask<const REQUEST: rustix::ioctl::Opcode, T: Plain>(
         &self,
         doing: &str,
         value: &mut T,

@@ -9,6 +9,8 @@ mod tree;
 pub use list::{Camera, cameras};
 pub use tree::{Node, Tree};
 
+pub use super::super::usb::Usb;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -27,19 +29,6 @@ pub enum Identity {
     Named(PathBuf, String),
 }
 
-/// A camera by what it says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Usb {
-    /// Its maker.
-    pub vendor: u16,
-    /// Its kind.
-    pub product: u16,
-    /// Its number, if it has one.
-    pub serial: Option<String>,
-    /// Which of its parts, as the kernel names and counts them; the first, if nothing is said.
-    pub part: Option<(String, u32)>,
-}
-
 impl Identity {
     /// Reads a name: a path, or `usb:046d:0825` with or without a serial number behind it.
     ///
@@ -53,18 +42,7 @@ impl Identity {
             Error::config("source.device", reason)
         };
         if let Some(ids) = name.strip_prefix("usb:") {
-            let mut parts = ids.splitn(3, ':');
-            let mut id = || {
-                let digits = parts.next().filter(|d| d.len() == 4)?;
-                digits.chars().all(|c| c.is_ascii_hexdigit()).then_some(())?;
-                u16::from_str_radix(digits, 16).ok()
-            };
-            let (Some(vendor), Some(product)) = (id(), id()) else { return Err(wrong()) };
-            let serial = parts.next().map(str::to_owned);
-            if serial.as_deref() == Some("") {
-                return Err(wrong());
-            }
-            return Ok(Self::Usb(Usb { vendor, product, serial, part: None }));
+            return Usb::parse(ids).map(Self::Usb).ok_or_else(wrong);
         }
         let path = Path::new(name);
         if !path.is_absolute() || path.file_name().is_none() {
@@ -81,16 +59,6 @@ impl fmt::Display for Identity {
             Self::Link(path) | Self::Numbered(path) => write!(f, "{}", path.display()),
             Self::Usb(usb) => usb.fmt(f),
             Self::Named(path, name) => write!(f, "{} ({name})", path.display()),
-        }
-    }
-}
-
-impl fmt::Display for Usb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "usb:{:04x}:{:04x}", self.vendor, self.product)?;
-        match &self.serial {
-            Some(serial) => write!(f, ":{serial}"),
-            None => Ok(()),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::os::fd::AsFd;
 
+use super::super::ioctl::call;
 use super::abi::{self, FormatEntry, Fraction, IntervalEntry, SizeEntry};
-use super::sys::call;
 use super::video::{Fourcc, Mode, Wish};
 
 /// Entries of a list that are read at most: a broken driver may never end one.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::NAP;
+use super::super::away::Away;
 use super::super::clock::{Clock, since_boot};
 use super::choose::{choose, differences};
 use super::find::{Finder, Identity, Tree};
@@ -20,8 +21,6 @@ use crate::pipeline::warning::Warning;
 
 /// Lost items that stand for pictures missing between two, at most.
 const MISSING: u32 = 64;
-/// How often it is said, at most, that a camera that is away is now away for another reason.
-const SPEAK: Duration = Duration::from_secs(60);
 
 /// How long a camera is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -63,23 +62,6 @@ pub struct CameraSource {
     index: u64,
 }
 
-/// How a camera is away, or was until it gave a picture.
-struct Away {
-    since: Instant,
-    /// When it is looked for next, and the pause after that.
-    next: Instant,
-    pause: Duration,
-    /// Why it is away, and when that was said.
-    why: Option<(String, Instant)>,
-}
-
-impl Away {
-    fn new(patience: &Patience) -> Self {
-        let now = Instant::now();
-        Self { since: now, next: now, pause: patience.back_off[0], why: None }
-    }
-}
-
 /// A camera that plays, or should.
 struct Playing {
     shape: Shape,
@@ -115,7 +97,7 @@ impl CameraSource {
             video,
             wish,
             stop,
-            away: Away::new(&patience),
+            away: Away::new(patience.back_off),
             patience,
             playing: None,
             due: VecDeque::new(),
@@ -150,7 +132,7 @@ impl CameraSource {
 
     /// Waits for a while, or looks for the camera if it is time.
     fn look(&mut self) {
-        let wait = self.away.next.saturating_duration_since(Instant::now());
+        let wait = self.away.wait();
         if !wait.is_zero() {
             return std::thread::sleep(wait.min(NAP));
         }
@@ -167,14 +149,10 @@ impl CameraSource {
     fn leave(&mut self, why: &Error) {
         self.video.close();
         let why = why.to_string();
-        let told = |(old, at): &(String, Instant)| *old == why || at.elapsed() < SPEAK;
-        if !self.away.why.as_ref().is_some_and(told) {
+        if self.away.fails(&why) {
             let text = format!("{why}; it is looked for until it is back");
             self.lose("camera_gone", text, since_boot(), false);
-            self.away.why = Some((why, Instant::now()));
         }
-        self.away.next = Instant::now() + self.away.pause;
-        self.away.pause = (2 * self.away.pause).min(self.patience.back_off[1]);
     }
 
     /// Gives a lost item next; one that was a picture has a place in the stream.
@@ -188,11 +166,11 @@ impl CameraSource {
     /// Gives a picture next, behind what is missing before it.
     fn take(&mut self, shot: Shot, playing: &mut Playing) {
         let arrival = since_boot();
-        if self.away.why.is_some() {
-            let seconds = self.away.since.elapsed().as_secs_f64();
+        if let Some(away) = self.away.was() {
+            let seconds = away.as_secs_f64();
             self.warnings.push(format!("the camera is back after {seconds:.1} s").into());
         }
-        self.away = Away::new(&self.patience);
+        self.away = Away::new(self.patience.back_off);
         let said = shot.time.map(|t| self.clock.since_boot(t));
         let (before, at) = (self.times.last(), self.times.mend(said, arrival));
         self.warnings.extend(self.times.warning(arrival).map(Warning::from));

@@ -1,35 +1,10 @@
-//! The two things that only the kernel can do, and that the compiler cannot check: calls into a driver and its memory.
+//! Memory of a driver: what the compiler cannot check.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::ptr::{NonNull, null_mut};
 
-use rustix::io::Errno;
-use rustix::ioctl::{Opcode, Updater, ioctl};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-
-use super::abi::Plain;
-
-/// Asks the driver for `REQUEST` with `value`, which it may change.
-///
-/// # Errors
-/// The system's word.
-pub(super) fn call<const REQUEST: Opcode, T: Plain>(
-    device: impl AsFd,
-    value: &mut T,
-) -> io::Result<()> {
-    // The number of a request says how many bytes the kernel reads and writes.
-    const { assert!(size_of::<T>() == (REQUEST as usize >> 16) & 0x3fff) };
-    loop {
-        // SAFETY: the kernel touches as many bytes as the number says, which are all of `value`; any bits are a
-        // value of a plain structure; and none holds an address that would be followed.
-        let done = unsafe { ioctl(&device, Updater::<REQUEST, T>::new(value)) };
-        match done {
-            Err(Errno::INTR) => {}
-            done => return done.map_err(io::Error::from),
-        }
-    }
-}
 
 /// A buffer of the driver.
 #[derive(Debug)]

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
+use super::super::super::ioctl::call;
 use super::super::abi::{self, Capability};
 use super::super::device::abilities;
 use super::super::offers;
-use super::super::sys::call;
 use super::super::video::Fourcc;
 use super::{Identity, Node, Tree};
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::super::super::usb::line;
 use super::{Identity, Usb};
 
 /// Where nodes and what the kernel says of them are.
@@ -55,23 +56,13 @@ impl Tree {
     pub fn node(&self, path: &Path) -> Option<Node> {
         let path = fs::canonicalize(path).ok()?;
         let class = self.sys.join("class/video4linux").join(path.file_name()?);
-        let line = |path: PathBuf| Some(fs::read_to_string(path).ok()?.trim().to_owned());
-        let index = line(class.join("index")).and_then(|i| i.parse().ok()).unwrap_or(0);
+        let index = line(&class.join("index")).and_then(|i| i.parse().ok()).unwrap_or(0);
         let interface = fs::canonicalize(class.join("device")).unwrap_or_default();
-        let mut usb = None;
-        let mut place = interface.clone();
-        for device in interface.ancestors() {
-            let id = |name| u16::from_str_radix(&line(device.join(name))?, 16).ok();
-            let (Some(vendor), Some(product)) = (id("idVendor"), id("idProduct")) else { continue };
-            let serial = line(device.join("serial")).filter(|s| !s.is_empty());
-            // Interfaces are named by their device, a colon, and what stays the same wherever it is plugged in.
-            let part = interface.strip_prefix(device).unwrap_or(&interface).to_string_lossy();
-            let part = part.split_once(':').map_or(&*part, |(_, part)| part).to_owned();
-            usb = Some(Usb { vendor, product, serial, part: Some((part, index)) });
-            place = device.into();
-            break;
-        }
-        Some(Node { name: line(class.join("name")).unwrap_or_default(), index, usb, place, path })
+        let (usb, place) = match Usb::of(&interface, index) {
+            Some((usb, device)) => (Some(usb), device),
+            None => (None, interface),
+        };
+        Some(Node { name: line(&class.join("name")).unwrap_or_default(), index, usb, place, path })
     }
 
     /// The node of the one camera that says this of itself.
@@ -120,17 +111,5 @@ impl Tree {
         let mut links: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
         links.retain(|link| fs::canonicalize(link).is_ok_and(|path| path == node.path));
         links.into_iter().min()
-    }
-}
-
-impl Usb {
-    /// Whether this camera is the one wanted.
-    fn fits(&self, wanted: &Self) -> bool {
-        // udev writes for what cannot stand in a name a line.
-        let plain = |serial: &str| serial.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let same = |a: &String| self.serial.as_ref().is_some_and(|b| plain(a) == plain(b));
-        [self.vendor, self.product] == [wanted.vendor, wanted.product]
-            && wanted.serial.as_ref().is_none_or(same)
-            && (wanted.part.is_none() || wanted.part == self.part)
     }
 }
