@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::late::Late;
 use super::stream::{RawConfig, Restart, SinkConfig, SourceConfig, StageConfig, StreamConfig};
 use crate::codec::{Kind, Quality};
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::pipeline::ladder::{Ladder, Rung};
 use crate::pipeline::line::{Full, Pipeline, Sink, Source, Stage};
 use crate::pipeline::media::{RawDepth, WavDepth};
 use crate::pipeline::sinks::{Container, Frames, JsonLines, Picture, Stored};
+use crate::pipeline::sources::gst;
 use crate::pipeline::sources::synthetic::{Scene, Tone};
 #[cfg(target_os = "linux")]
 use crate::pipeline::sources::v4l2::{CameraSource, Device, Wish, find::Identity};
@@ -45,7 +47,9 @@ impl StreamConfig {
     pub fn is_live(&self) -> bool {
         match &self.source {
             SourceConfig::Scene { live, frames, .. } => *live || frames.is_none(),
-            SourceConfig::Socket { .. } | SourceConfig::Camera { .. } => true,
+            SourceConfig::Socket { .. }
+            | SourceConfig::Camera { .. }
+            | SourceConfig::Gstreamer { .. } => true,
             SourceConfig::Files { .. }
             | SourceConfig::Watch { .. }
             | SourceConfig::Stdin { .. }
@@ -150,9 +154,11 @@ impl StreamConfig {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         for sink in &self.sink {
             sinks.push(match (sink, &card) {
+                (SinkConfig::Container { path }, _) if place.runs > 0 => {
+                    Box::new(Container::new(Late::new(path.clone()), path.clone()))
+                }
                 (SinkConfig::Container { path }, _) => {
-                    let path = if place.runs > 0 { unused(path) } else { path.clone() };
-                    Box::new(Container::new(open(&path, false)?, path))
+                    Box::new(Container::new(open(path, false)?, path.clone()))
                 }
                 (SinkConfig::Store, _) => match writer.take() {
                     Some(writer) => Box::new(Stored::new(writer)),
@@ -221,6 +227,12 @@ impl StreamConfig {
             SourceConfig::Camera { .. } => {
                 return Err(Error::config("source.kind", "camera is of Linux"));
             }
+            SourceConfig::Gstreamer { pipeline, media, format, rate, channels, silence } => {
+                let (media, pixels, rate, channels) = (*media, *format, *rate, *channels);
+                let wish = gst::Wish { media, pixels, rate, channels };
+                let silence = silence.map(|s| s.0);
+                gst::open(&self.name, pipeline, wish, silence, place.stop.clone())?
+            }
             SourceConfig::Scene { width, height, frames, fps, live, seed } => {
                 let scene = Scene::new(*width, *height, *seed);
                 let source = SceneSource::new(scene, frames.unwrap_or(u64::MAX), *fps);
@@ -248,7 +260,7 @@ impl RawConfig {
 }
 
 /// Opens what a sink writes; with `on` behind what is there.
-fn open(path: &Path, on: bool) -> Result<Box<dyn Write + Send>> {
+pub(super) fn open(path: &Path, on: bool) -> Result<Box<dyn Write + Send>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(std::io::stdout()));
     }
@@ -259,7 +271,7 @@ fn open(path: &Path, on: bool) -> Result<Box<dyn Write + Send>> {
 }
 
 /// A name beside one that an earlier run wrote: `x-2.tamis`, `x-3.tamis`.
-fn unused(path: &Path) -> PathBuf {
+pub(super) fn unused(path: &Path) -> PathBuf {
     if path.as_os_str() == "-" || !path.is_file() {
         return path.into();
     }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::media::{FPS, Limits, RATE_LIMIT, check_sound_shape};
 use crate::pipeline::sources::Pixels;
+use crate::pipeline::sources::gst::{self, Media};
 use crate::pipeline::stages::{Encode, Every, check_fit};
 use crate::runtime::{find_bundle, find_head_with};
 
@@ -152,6 +153,13 @@ fn check_source(source: &SourceConfig) -> Result<()> {
             check_fps(*fps)?;
             check_picture("source", *width as usize, *height as usize)
         }
+        SourceConfig::Gstreamer { pipeline, media, format, rate, channels, silence } => {
+            if silence.is_some_and(|s| s.0.is_zero()) {
+                return Err(Error::config("source.silence", "0; leave it out to wait for ever"));
+            }
+            let (media, pixels, rate, channels) = (*media, *format, *rate, *channels);
+            gst::check(pipeline, &gst::Wish { media, pixels, rate, channels })
+        }
         SourceConfig::Scene { width, height, frames, fps, .. } => {
             check_fps(*fps)?;
             if *frames == Some(0) {
@@ -246,7 +254,11 @@ fn check_picture(at: &str, width: usize, height: usize) -> Result<()> {
 fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
     match source {
         SourceConfig::Scene { .. } => Some((Kind::Image, 3)),
-        SourceConfig::Camera { format, .. } => {
+        SourceConfig::Gstreamer { media: Media::Sound, channels, .. } => {
+            // Where nothing is said of channels, any number of them: 0 fits every bundle of sound.
+            Some((Kind::Audio, channels.unwrap_or(0)))
+        }
+        SourceConfig::Gstreamer { format, .. } | SourceConfig::Camera { format, .. } => {
             Some((Kind::Image, format.map_or(3, Pixels::channels)))
         }
         SourceConfig::Tone { channels, .. } => Some((Kind::Audio, *channels)),

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod late;
 mod store;
 mod stream;
 mod units;

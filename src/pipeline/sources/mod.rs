@@ -1,9 +1,10 @@
-//! Where items come from: files and folders, standard input, cameras, scenes made in code.
+//! Where items come from: files and folders, standard input, cameras, GStreamer, scenes made in code.
 
 mod clock;
 mod feed;
 mod files;
 mod find;
+pub mod gst;
 mod made;
 mod mcap;
 mod numbered;
@@ -12,6 +13,8 @@ mod packets;
 mod pixels;
 mod socket;
 pub mod synthetic;
+#[cfg(any(target_os = "linux", feature = "gstreamer"))]
+mod times;
 #[cfg(target_os = "linux")]
 pub mod v4l2;
 mod watch;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::super::NAP;
 use super::super::clock::{Clock, since_boot};
+use super::super::times::Times;
 use super::choose::{choose, differences};
 use super::find::{Finder, Identity, Tree};
-use super::times::Times;
 use super::video::{Shape, Shot, Video, Wish};
 use super::watch::{Sequence, Still};
 use crate::codec::Stamp;
