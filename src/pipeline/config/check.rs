@@ -316,8 +316,33 @@ mod tests {
     use super::*;
 
     fn parse(source: &str) -> Result<Config> {
+        parse_kind("camera", source)
+    }
+
+    fn parse_kind(kind: &str, source: &str) -> Result<Config> {
         let rest = "[codec]\nbundle = \"rgb\"\n[[sink]]\nkind = \"container\"\npath = \"-\"";
-        Config::parse(&format!("[source]\nkind = \"camera\"\n{source}\n{rest}"), "test.toml")
+        Config::parse(&format!("[source]\nkind = \"{kind}\"\n{source}\n{rest}"), "test.toml")
+    }
+
+    #[test]
+    fn gstreamer_is_a_feature_and_its_descriptions_are_checked_without_it() {
+        let parse = |source: &str| parse_kind("gstreamer", source).map_err(|e| e.to_string());
+        for (source, words) in [
+            ("pipeline = \"videotestsrc ! filesink location=/x\"", "filesink"),
+            ("pipeline = \"videotestsrc\"\nsilence = \"0 s\"", "source.silence"),
+            ("pipeline = \"videotestsrc\"\nformat = \"yuyv\"", "source.format"),
+            ("pipeline = \"videotestsrc\"\nrate = 8000", "media = \"sound\""),
+            ("pipeline = \"audiotestsrc\"\nmedia = \"sound\"\nrate = 0", "0 Hz"),
+            ("pipelin = \"videotestsrc\"", "did you mean `pipeline`?"),
+        ] {
+            let why = parse(source).expect_err(source);
+            assert!(why.contains(words), "{source}: {why}");
+        }
+        let good = parse("pipeline = \"videotestsrc pattern=ball ! videoconvert\"");
+        match cfg!(feature = "gstreamer") {
+            true => assert!(good.is_ok_and(|c| c.streams[0].is_live())),
+            false => assert!(good.is_err_and(|why| why.contains("--features gstreamer"))),
+        }
     }
 
     #[test]

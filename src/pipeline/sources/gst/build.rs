@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 const INNER: &[&str] = &[
     "appsrc",
     "fakesrc",
+    "funnel",
     "identity",
     "rtpbin",
     "rtpfunnel",

@@ -23,7 +23,7 @@ impl Hidden {
             Holds::Url(_) => {
                 let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
                 let place = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-                // Whoever writes a password with a slash in it has an @ behind that.
+                // Up to the last @, wherever it is: there may be a slash in a password.
                 let user = rest.rfind('@').map_or("", |at| &rest[..at]);
                 self.text(user);
                 self.text(&decoded(user));

@@ -234,3 +234,18 @@ fn the_list_is_in_order_and_names_no_end() {
         }
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_written_is_read_or_refused(
+        text in "(videotestsrc|rtspsrc|queue|filesink|name|pattern|[a-z!\"'\\\\ =/.(){}@:,;#é\n\t0]){0,40}",
+    ) {
+        if let Ok(parts) = read(&text) {
+            for part in parts {
+                if let Part::Element { name, .. } = part {
+                    assert!(ALLOWED.iter().any(|(_, all)| all.contains(&name)));
+                }
+            }
+        }
+    }
+}

@@ -36,6 +36,18 @@ fn what_gstreamer_says_is_shown_without_secrets() {
 }
 
 #[test]
+fn a_slash_in_a_password_does_not_show_it() {
+    let text = "rtspsrc location=rtsp://admin:ge/heim@cam/live ! rtph264depay";
+    let hidden = Description::read(&Launch::new(text)).unwrap().hidden();
+    for said in
+        ["bad address rtsp://admin:ge/heim@cam/live", "host admin, port ge/heim", "admin:ge/"]
+    {
+        let shown = hidden.hide(said);
+        assert!(!shown.contains("admin") && !shown.contains("heim"), "{shown}");
+    }
+}
+
+#[test]
 fn no_error_shows_a_value() {
     for text in [
         "rtspsrc user-pw=ge\"heim ! rtph264depay",
