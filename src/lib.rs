@@ -29,7 +29,7 @@
 //! # Features
 //!
 //! `cli` (default) is the command line, `onnx` (default) runs heads, `pipeline` reads and writes
-//! files. Without any, the embedded encoder is left: signal, codec, bitstream, runtime.
+//! files, `gstreamer` (a system library) plays what GStreamer can. Without any, the embedded encoder is left: signal, codec, bitstream, runtime.
 //!
 //! # Example
 //!

@@ -10,6 +10,7 @@ use super::{Outcome, print_line};
 use crate::codec::{Frame, Quality, plain};
 use crate::error::Result;
 use crate::pipeline::config::Config;
+use crate::pipeline::sources::gst;
 use crate::pipeline::store::{Disk, RealDisk};
 use crate::runtime::{Simd, find_bundle, shipped_bundles, shipped_heads};
 
@@ -51,7 +52,11 @@ fn machine() -> Vec<Finding> {
     let good = |what, words: String| Finding { what, good: true, words };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let simd: Vec<&str> = Simd::all().iter().map(|s| s.name()).collect();
-    let features = [("cli", cfg!(feature = "cli")), ("onnx", cfg!(feature = "onnx"))];
+    let features = [
+        ("cli", cfg!(feature = "cli")),
+        ("onnx", cfg!(feature = "onnx")),
+        ("gstreamer", cfg!(feature = "gstreamer")),
+    ];
     let there: Vec<&str> = features.iter().filter(|f| f.1).map(|f| f.0).collect();
     let bundles: Vec<&str> = shipped_bundles().collect();
     let heads: Vec<&str> = shipped_heads().collect();
@@ -79,7 +84,24 @@ fn machine() -> Vec<Finding> {
     found.push(room("disk", Path::new(".")));
     found.extend(cameras());
     found.extend(microphones());
+    found.extend(gst::installed().map(gstreamer));
     found
+}
+
+/// GStreamer's version, and which elements a config may name here.
+fn gstreamer(installed: Result<gst::Installed>) -> Finding {
+    let (good, words) = match installed {
+        Ok(installed) => {
+            let group = |(group, names): &(gst::Group, Vec<&str>)| {
+                format!("{}: {}", group.name(), names.join(" "))
+            };
+            let groups: Vec<String> =
+                installed.elements.iter().filter(|g| !g.1.is_empty()).map(group).collect();
+            (true, format!("{}; {}", installed.version, groups.join("; ")))
+        }
+        Err(e) => (false, e.to_string()),
+    };
+    Finding { what: "gstreamer", good, words }
 }
 
 /// Cameras, by what they are known by in a config.

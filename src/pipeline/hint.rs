@@ -16,7 +16,7 @@ pub(super) fn with_hint(message: &str) -> String {
 }
 
 /// Letters to insert, remove or replace to get from one word to the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

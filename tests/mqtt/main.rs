@@ -135,8 +135,8 @@ fn a_password_is_asked_for_and_never_said() {
     const CANARY: &str = "canary-51c0ffee";
     let folder = tempfile::tempdir().unwrap();
     let (passwords, ours) = (folder.path().join("passwords"), folder.path().join("password"));
-    let made = Command::new("mosquitto_passwd").args(["-c", "-b"]).arg(&passwords);
-    let made = made.args(["me", "right-4711"]).output();
+    let mut make = Command::new("mosquitto_passwd");
+    let made = make.args(["-c", "-b"]).arg(&passwords).args(["me", "right-4711"]).output();
     if !made.is_ok_and(|m| m.status.success()) {
         eprintln!("skipped: mosquitto_passwd is not installed");
         return;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::late::Late;
 use super::stream::{RawConfig, Restart, SinkConfig, SourceConfig, StageConfig, StreamConfig};
 use crate::bitstream::Limits;
 use crate::codec::{Kind, Quality};
@@ -17,6 +18,7 @@ use crate::pipeline::line::{Full, Pipeline, Sink, Source, Stage};
 use crate::pipeline::media::{RawDepth, WavDepth};
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::sinks::{Container, Events, Frames, JsonLines, Picture, Stored, Which};
+use crate::pipeline::sources::gst;
 use crate::pipeline::sources::synthetic::{Scene, Tone};
 use crate::pipeline::sources::{
     Files, Known, Numbered, Paced, Peer, Raw, Reading, SceneSource, Socket, ToneSource, Watch,
@@ -58,7 +60,8 @@ impl StreamConfig {
             SourceConfig::Scene { live, frames, .. } => *live || frames.is_none(),
             SourceConfig::Socket { .. }
             | SourceConfig::Camera { .. }
-            | SourceConfig::Microphone { .. } => true,
+            | SourceConfig::Microphone { .. }
+            | SourceConfig::Gstreamer { .. } => true,
             SourceConfig::Files { .. }
             | SourceConfig::Watch { .. }
             | SourceConfig::Stdin { .. }
@@ -181,9 +184,11 @@ impl StreamConfig {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         for sink in &self.sink {
             sinks.push(match (sink, &head) {
+                (SinkConfig::Container { path }, _) if place.runs > 0 => {
+                    Box::new(Container::new(Late::new(path.clone()), path.clone()))
+                }
                 (SinkConfig::Container { path }, _) => {
-                    let path = if place.runs > 0 { unused(path) } else { path.clone() };
-                    Box::new(Container::new(open(&path, false)?, path))
+                    Box::new(Container::new(open(path, false)?, path.clone()))
                 }
                 (SinkConfig::Store, _) => match writer.take() {
                     Some(writer) => Box::new(Stored::new(writer)),
@@ -202,12 +207,12 @@ impl StreamConfig {
                 (SinkConfig::Json { .. }, None) => {
                     return Err(Error::config("sink", "json needs a head"));
                 }
-                (SinkConfig::Mqtt { min_score, on_change }, card) => {
-                    let (Some(outbox), Some(card)) = (&place.outbox, card) else {
+                (SinkConfig::Mqtt { min_score, on_change }, head) => {
+                    let (Some(outbox), Some(head)) = (&place.outbox, head) else {
                         return Err(Error::config("sink", "mqtt needs a head and [mqtt]"));
                     };
                     let which = Which { min_score: *min_score, on_change: *on_change };
-                    Box::new(Events::new(outbox.clone(), &self.name, card.clone(), which))
+                    Box::new(Events::new(outbox.clone(), &self.name, head.card().clone(), which))
                 }
             });
         }
@@ -272,6 +277,12 @@ impl StreamConfig {
             SourceConfig::Camera { .. } | SourceConfig::Microphone { .. } => {
                 return Err(Error::config("source.kind", "cameras and microphones are of Linux"));
             }
+            SourceConfig::Gstreamer { pipeline, media, format, rate, channels, silence } => {
+                let (media, pixels, rate, channels) = (*media, *format, *rate, *channels);
+                let wish = gst::Wish { media, pixels, rate, channels };
+                let silence = silence.map(|s| s.0);
+                gst::open(&self.name, pipeline, wish, silence, place.stop.clone())?
+            }
             SourceConfig::Scene { width, height, frames, fps, live, seed } => {
                 let scene = Scene::new(*width, *height, *seed);
                 let source = SceneSource::new(scene, frames.unwrap_or(u64::MAX), *fps);
@@ -299,7 +310,7 @@ impl RawConfig {
 }
 
 /// Opens what a sink writes; with `on` behind what is there.
-fn open(path: &Path, on: bool) -> Result<Box<dyn Write + Send>> {
+pub(super) fn open(path: &Path, on: bool) -> Result<Box<dyn Write + Send>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(std::io::stdout()));
     }
@@ -310,7 +321,7 @@ fn open(path: &Path, on: bool) -> Result<Box<dyn Write + Send>> {
 }
 
 /// A name beside one that an earlier run wrote: `x-2.tamis`, `x-3.tamis`.
-fn unused(path: &Path) -> PathBuf {
+pub(super) fn unused(path: &Path) -> PathBuf {
     if path.as_os_str() == "-" || !path.is_file() {
         return path.into();
     }

@@ -12,6 +12,7 @@ use crate::pipeline::Pool;
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::media::{CHANNELS_LIMIT, FPS, Limits, RATE_LIMIT, check_sound_shape};
 use crate::pipeline::sources::Pixels;
+use crate::pipeline::sources::gst::{self, Media};
 use crate::pipeline::stages::{Encode, Every, KEYS, Pack, Rated, check_fit};
 use crate::runtime::find_bundle;
 
@@ -212,6 +213,13 @@ fn check_source(source: &SourceConfig) -> Result<()> {
             }
             Ok(())
         }
+        SourceConfig::Gstreamer { pipeline, media, format, rate, channels, silence } => {
+            if silence.is_some_and(|s| s.0.is_zero()) {
+                return Err(Error::config("source.silence", "0; leave it out to wait for ever"));
+            }
+            let (media, pixels, rate, channels) = (*media, *format, *rate, *channels);
+            gst::check(pipeline, &gst::Wish { media, pixels, rate, channels })
+        }
         SourceConfig::Scene { width, height, frames, fps, .. } => {
             check_fps(*fps)?;
             if *frames == Some(0) {
@@ -327,7 +335,11 @@ fn check_picture(at: &str, width: usize, height: usize) -> Result<()> {
 fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
     match source {
         SourceConfig::Scene { .. } => Some((Kind::Image, 3)),
-        SourceConfig::Camera { format, .. } => {
+        SourceConfig::Gstreamer { media: Media::Sound, channels, .. } => {
+            // Where nothing is said of channels, any number of them: 0 fits every bundle of sound.
+            Some((Kind::Audio, channels.unwrap_or(0)))
+        }
+        SourceConfig::Gstreamer { format, .. } | SourceConfig::Camera { format, .. } => {
             Some((Kind::Image, format.map_or(3, Pixels::channels)))
         }
         SourceConfig::Tone { channels, .. } => Some((Kind::Audio, *channels)),
@@ -443,6 +455,27 @@ mod tests {
         assert!(why.contains("did you mean `microphone`?"), "{why}");
         let why = parse_as("microphone", "rgb", card).expect_err("pictures").to_string();
         assert!(why.contains("codec.bundle"), "{why}");
+    }
+
+    #[test]
+    fn gstreamer_is_a_feature_and_its_descriptions_are_checked_without_it() {
+        let parse = |source: &str| parse_as("gstreamer", "rgb", source).map_err(|e| e.to_string());
+        for (source, words) in [
+            ("pipeline = \"videotestsrc ! filesink location=/x\"", "filesink"),
+            ("pipeline = \"videotestsrc\"\nsilence = \"0 s\"", "source.silence"),
+            ("pipeline = \"videotestsrc\"\nformat = \"yuyv\"", "source.format"),
+            ("pipeline = \"videotestsrc\"\nrate = 8000", "media = \"sound\""),
+            ("pipeline = \"audiotestsrc\"\nmedia = \"sound\"\nrate = 0", "0 Hz"),
+            ("pipelin = \"videotestsrc\"", "did you mean `pipeline`?"),
+        ] {
+            let why = parse(source).expect_err(source);
+            assert!(why.contains(words), "{source}: {why}");
+        }
+        let good = parse("pipeline = \"videotestsrc pattern=ball ! videoconvert\"");
+        match cfg!(feature = "gstreamer") {
+            true => assert!(good.is_ok_and(|c| c.streams[0].is_live())),
+            false => assert!(good.is_err_and(|why| why.contains("--features gstreamer"))),
+        }
     }
 
     #[test]

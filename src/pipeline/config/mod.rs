@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod late;
 mod mqtt;
 mod store;
 mod stream;

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::line::Full;
 use crate::pipeline::media::RawPixels;
 use crate::pipeline::rate::Bucket;
+use crate::pipeline::sources::gst::{Launch, Media};
 use crate::pipeline::sources::{Depth, Pixels};
 use crate::pipeline::stages::{Hours, KEYS, Target};
 use crate::runtime::{HeadOptions, options_within};
@@ -193,6 +194,22 @@ pub enum SourceConfig {
         channels: u32,
         /// `s16`, `s32`, `s24`, `s24in3` or `float`; chosen if nothing is said.
         format: Option<Depth>,
+    },
+    /// A chain of GStreamer's elements; of the list of those that a config may name.
+    Gstreamer {
+        /// As `gst-launch-1.0` takes it, without an end.
+        pipeline: Launch,
+        /// `picture` or `sound`.
+        #[serde(default)]
+        media: Media,
+        /// `rgb24`, `nv12` or `grey`; `rgb24` if nothing is said.
+        format: Option<Pixels>,
+        /// Sample rate that sound is brought to.
+        rate: Option<u32>,
+        /// Channels that sound is brought to.
+        channels: Option<usize>,
+        /// A pipeline that gives nothing for so long has failed; if nothing is said, it is waited for.
+        silence: Option<Time>,
     },
     /// A scene made in code.
     Scene {

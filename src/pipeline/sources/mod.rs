@@ -1,4 +1,4 @@
-//! Where items come from: files and folders, standard input, cameras, microphones, scenes made in code.
+//! Where items come from: files and folders, standard input, cameras, microphones, GStreamer, scenes made in code.
 
 #[cfg(target_os = "linux")]
 pub mod alsa;
@@ -9,10 +9,11 @@ mod depth;
 mod feed;
 mod files;
 mod find;
-mod known;
+pub mod gst;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 mod ioctl;
+mod known;
 mod made;
 mod mcap;
 mod numbered;
@@ -21,6 +22,8 @@ mod packets;
 mod pixels;
 mod socket;
 pub mod synthetic;
+#[cfg(any(target_os = "linux", feature = "gstreamer"))]
+mod times;
 #[cfg(target_os = "linux")]
 mod usb;
 #[cfg(target_os = "linux")]

@@ -17,7 +17,6 @@ mod source;
 mod sys;
 #[cfg(test)]
 mod tests;
-mod times;
 mod video;
 mod watch;
 

@@ -1,4 +1,4 @@
-//! Times of capture that only go forward, whatever a driver says.
+//! Times of capture that only go forward, whatever a driver or a sender says.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Times {
         self.last
     }
 
-    /// The time of capture of a picture that arrived at `arrival`: what the driver says of it, or if that goes back,
+    /// The time of capture of a picture that arrived at `arrival`: what is said of it, or if that goes back,
     /// repeats or jumps, the arrival.
     ///
     /// Units: since boot.
@@ -48,7 +48,7 @@ impl Times {
         self.spoke = Some(now);
         let n = std::mem::take(&mut self.repaired);
         Some(format!(
-            "{n} of the camera's times of capture went back, repeated or jumped: the time of arrival stands there"
+            "{n} of the times of capture that were given went back, repeated or jumped: the time of arrival stands there"
         ))
     }
 }
