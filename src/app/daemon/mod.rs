@@ -2,6 +2,7 @@
 
 mod attend;
 mod backoff;
+mod chore;
 mod client;
 pub mod metrics;
 mod mqtt;
@@ -11,7 +12,6 @@ mod quiet;
 mod report;
 mod seat;
 mod status;
-mod ticker;
 mod trust;
 mod uplink;
 
@@ -23,12 +23,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::attend::attend;
+use self::chore::Chore;
 use self::mqtt::Publishing;
 use self::notify::Notify;
-use self::preview::Previews;
+use self::preview::previews;
 use self::seat::Seat;
 use self::status::Board;
-use self::ticker::Ticker;
 use self::uplink::Sending;
 use super::args::Run;
 use super::http::Server;
@@ -76,9 +76,9 @@ struct Daemon {
     heads: Arc<Heads>,
     /// Events of all lines; it stays when the broker is another.
     outbox: Arc<Outbox>,
-    store: Option<(Arc<Store>, Ticker)>,
+    store: Option<(Arc<Store>, Chore)>,
     server: Option<Server>,
-    previews: Option<Previews>,
+    previews: Option<Chore>,
     notify: Notify,
 }
 
@@ -141,7 +141,7 @@ impl Daemon {
         }
         let quota = config.settings()?.quota_bytes;
         self.board.set_store(Some((store.clone(), quota)));
-        self.store = Some((store.clone(), Ticker::start(&store)?));
+        self.store = Some((store.clone(), Chore::of_store(&store)?));
         Ok(())
     }
 
@@ -190,7 +190,7 @@ impl Daemon {
             let token = http.token_file.as_ref().map(|file| read_token(file, "http.token_file"));
             let server = Server::start(http.listen, token.transpose()?, self.board.clone())?;
             say(format_args!("pages at http://{}", server.address()));
-            (self.server, self.previews) = (Some(server), Some(Previews::start(&self.board)?));
+            (self.server, self.previews) = (Some(server), Some(previews(&self.board)?));
         }
         Ok(())
     }

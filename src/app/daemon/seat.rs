@@ -51,7 +51,7 @@ pub struct Seen {
     pub ladder: Option<Arc<Ladder>>,
     /// Times it began to run.
     runs: u64,
-    /// When somebody looked at its pictures, the newest latent since, and the newest picture made of one.
+    /// When somebody looked at its pictures, a latent since, and the newest picture made of one.
     looked: Option<Instant>,
     latent: Option<(Latent, Layout)>,
     pub picture: Option<Vec<u8>>,
@@ -183,7 +183,8 @@ impl Seat {
             let kept = prediction.patches.clone();
             seen.tokens = prediction.grid.filter(|_| !kept.is_empty()).map(|grid| (grid, kept));
         }
-        let looks = seen.looked.is_some_and(|l| l.elapsed() < LOOKED);
+        // The next is kept when this was made into a picture.
+        let looks = seen.looked.is_some_and(|l| l.elapsed() < LOOKED) && seen.latent.is_none();
         if let (true, Some(latent), Some(header)) = (looks, &item.latent, &item.header)
             && header.rate() == 0
         {
@@ -198,7 +199,7 @@ impl Seat {
         seen.picture.clone()
     }
 
-    /// The newest latent that somebody wants to see.
+    /// A new latent that somebody wants to see.
     pub fn latent(&self) -> Option<(Latent, Layout, String)> {
         let mut seen = self.seen();
         let (latent, layout) = seen.latent.take()?;
