@@ -262,7 +262,7 @@ fn check_source(source: &SourceConfig) -> Result<()> {
         SourceConfig::Replay { paths, .. } if paths.is_empty() => {
             Err(Error::config("source.paths", "names no file"))
         }
-        SourceConfig::Replay { speed, .. } if !(*speed > 0.0) => {
+        SourceConfig::Replay { speed, .. } if speed.is_nan() || *speed <= 0.0 => {
             let reason = format!("{speed}; a number above 0 is needed, or inf");
             Err(Error::config("source.speed", reason))
         }

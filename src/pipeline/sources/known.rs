@@ -109,7 +109,9 @@ impl Known {
             file.landed.get_or_insert(now);
         }
         let sure = |f: &UnderWay| f.landed.is_some_and(|at| all || now - at >= SURE);
-        while let Some(file) = files.under_way.pop_front_if(|f| sure(f)) {
+        while files.under_way.front().is_some_and(sure)
+            && let Some(file) = files.under_way.pop_front()
+        {
             files.done.insert(file.path, file.state);
             files.unsaved = true;
         }
