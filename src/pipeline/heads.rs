@@ -114,7 +114,8 @@ impl Pool {
         let (mut head, mut now) = match self.take(tokens) {
             Some(copy) => copy,
             None => {
-                let head = Head::from_onnx_with(&self.path, &self.onnx, &self.options)?;
+                let head = Head::from_onnx_with(&self.path, &self.onnx, &self.options);
+                let head = head.inspect_err(|_| self.lock().left += 1)?;
                 (head, self.options.tokens.clone())
             }
         };

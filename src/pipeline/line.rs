@@ -205,6 +205,8 @@ impl Pipeline {
                 halting(&halt, || work(&mut stages, batch, &ledger, &watch, from_source, to_sinks))
             })?
         };
+        // Also if a sink panics: the source must not go on for nobody.
+        let _leave = Leave { halt: halt.clone(), watch: watch.clone() };
         let mut halted: Option<Instant> = None;
         let turn = || {
             live.ledger.turned();
@@ -286,6 +288,19 @@ struct Watch {
     busy: Mutex<Option<Instant>>,
     /// Nothing more is expected of the source, whether it ended or not.
     source_left: AtomicBool,
+}
+
+/// Lets source and stages end when it is dropped.
+struct Leave {
+    halt: Arc<AtomicBool>,
+    watch: Arc<Watch>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.halt.store(true, Ordering::Relaxed);
+        self.watch.source_left.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Watch {

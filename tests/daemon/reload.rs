@@ -54,3 +54,42 @@ fn a_config_that_is_wrong_changes_nothing() {
     daemon.until("more frames", LONG, |d| d.delivered("kept") > before + 5);
     assert_eq!(daemon.stream("kept")["restarts"], 0);
 }
+
+#[test]
+fn a_line_whose_sink_hangs_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("hangs.json")).status();
+    assert!(made.unwrap().success());
+    let limits = "[limits]\nhang = \"1 s\"\ndrain = \"1 s\"\n";
+    let head = "infer = { head = \"waste\" }\n[[stream.sink]]";
+    let hangs = |fps| {
+        let line = scene("hangs", fps, "kind = \"json\"\npath = \"hangs.json\"");
+        line.replacen("[[stream.sink]]", head, 1)
+    };
+    let text =
+        |fps, name: &str| format!("{HTTP}{limits}{}{}", scene("well", 20, &sink(name)), hangs(fps));
+    let daemon = Daemon::start(folder.path(), &text(5, "a"));
+    daemon.until("frames", LONG, |d| d.delivered("well") > 3);
+    std::fs::write(folder.path().join("tamis.toml"), text(6, "b")).unwrap();
+    daemon.signal("HUP");
+    daemon.until("the changed line", LONG, |_| folder.path().join("b.tamis").exists());
+    daemon.until("more frames", LONG, |d| d.delivered("well") > 10);
+    assert!(daemon.said().contains("left behind"), "{}", daemon.said());
+    let (status, _, took) = daemon.stop();
+    assert!(!status.success() && took < Duration::from_secs(8), "{status} {took:?}");
+}
+
+#[test]
+fn a_line_of_another_name_writes_over_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |name: &str| format!("{HTTP}{}", scene(name, 30, &sink("same")));
+    let daemon = Daemon::start(folder.path(), &text("gate"));
+    daemon.until("frames", LONG, |d| d.delivered("gate") > 5);
+    std::fs::write(folder.path().join("tamis.toml"), text("yard")).unwrap();
+    daemon.signal("HUP");
+    daemon.until("frames of the other", LONG, |d| d.delivered("yard") > 2);
+    daemon.stop();
+    for name in ["same.tamis", "same-2.tamis"] {
+        assert!(std::fs::metadata(folder.path().join(name)).unwrap().len() > 1000, "{name}");
+    }
+}

@@ -76,6 +76,19 @@ fn recordings_are_replayed_as_they_are_and_numbered_on() {
     let mut wrong = Daemon::start(folder.path(), &replay("1", "quality = 50\n"));
     assert_eq!(wrong.wait().0.code(), Some(78));
     wrong.until("why", LONG, |d| d.said().contains("coded already"));
+    // Another codec's groups are other channels.
+    let other = replay("inf", "").replace("\"rgb\"", "\"mono\"");
+    let other = other
+        .replace("[infer]\nhead = \"waste\"\n", "")
+        .replace("[[sink]]\nkind = \"json\"\npath = \"x.json\"\n", "");
+    let (status, printed) = Daemon::start(folder.path(), &other).wait();
+    assert_eq!((status.code(), &printed["lost"]["codec"]), (Some(65), &50.into()), "{printed}");
+    // A recording is not written over before it is read.
+    let over = replay("inf", "").replace("paths = [\"a.tamis\", \"b.tamis\"]", "paths = [\".\"]");
+    let over = over
+        .replace("kind = \"json\"\npath = \"x.json\"", "kind = \"container\"\npath = \"a.tamis\"");
+    assert_eq!(Daemon::start(folder.path(), &over).wait().0.code(), Some(78));
+    assert_eq!(packets([folder.path().join("a.tamis")]).len(), 40);
 }
 
 #[test]

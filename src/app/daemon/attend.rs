@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use super::seat::Seat;
 use crate::app::log;
 use crate::error::{Error, Result};
-use crate::pipeline::config::{LimitsConfig, Place, Restart, SourceConfig, StreamConfig};
+use crate::pipeline::config::{
+    LimitsConfig, Place, Restart, SinkConfig, SourceConfig, StreamConfig,
+};
+use crate::pipeline::sources::Progress;
 use crate::pipeline::{Live, Report};
 
 /// Waiting before a line begins again: at first, at most. A source that comes back is read within ten seconds.
@@ -68,13 +71,18 @@ pub fn attend(
 fn run(config: &StreamConfig, seat: &Arc<Seat>, place: &Place, live: &Live) -> Result<Report> {
     let place = Place {
         index: seat.next_index(),
-        runs: seat.run(),
         known: seat.known.clone(),
         ledger: seat.ledger.clone(),
         ..place.clone()
     };
-    if let (SourceConfig::Watch { .. }, Some(store)) = (&config.source, &place.store) {
-        seat.known.keep_at(&store.folder().join(format!("watch-{}.json", config.name)));
+    // What other sinks write is begun anew by the next process: then all is to be read again.
+    let outlasts = |s: &SinkConfig| matches!(s, SinkConfig::Store | SinkConfig::Mqtt { .. });
+    if let (SourceConfig::Watch { .. }, Some(store)) = (&config.source, &place.store)
+        && config.sink.contains(&SinkConfig::Store)
+        && config.sink.iter().all(outlasts)
+    {
+        let list = store.folder().join(format!("watch-{}.json", config.name));
+        seat.known.keep_at(&list, store.sync_time());
     }
     let run = || {
         let line = config.build(&place)?;
@@ -86,8 +94,8 @@ fn run(config: &StreamConfig, seat: &Arc<Seat>, place: &Place, live: &Live) -> R
         live.ledger.give_up("panic");
         Err(Error::Device { device: "cpu".into(), reason: "a sink panicked".into() })
     });
-    let report = seat.ledger.report();
-    if let Err(e) = seat.known.settle(report.received - report.in_flight(), ended.is_ok()) {
+    let progress = Progress::of(&seat.ledger.report());
+    if let Err(e) = seat.known.settle(progress, ended.is_ok()) {
         log::warn(Some(&config.name), format_args!("{e}; files may be read again"));
     }
     ended

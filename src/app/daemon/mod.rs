@@ -15,16 +15,16 @@ mod status;
 mod trust;
 mod uplink;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::attend::attend;
 use self::chore::Chore;
-use self::mqtt::Publishing;
+use self::mqtt::{Broker, Publishing};
 use self::notify::Notify;
 use self::preview::previews;
 use self::seat::Seat;
@@ -74,6 +74,8 @@ struct Daemon {
     board: Arc<Board>,
     flight: Arc<Flight>,
     heads: Arc<Heads>,
+    /// Files that sinks wrote.
+    written: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// Events of all lines; it stays when the broker is another.
     outbox: Arc<Outbox>,
     store: Option<(Arc<Store>, Chore)>,
@@ -106,6 +108,7 @@ impl Daemon {
             lines: BTreeMap::new(),
             flight: Arc::default(),
             heads: Arc::default(),
+            written: Arc::default(),
             outbox: Arc::default(),
             store: None,
             server: None,
@@ -161,16 +164,19 @@ impl Daemon {
 
     /// Publishes events and status, or no longer.
     fn publish(&mut self) -> Result<()> {
-        self.say_goodbye(Instant::now() + GOODBYE);
         let Some(config) = &self.config.mqtt else {
+            self.say_goodbye(Instant::now() + GOODBYE);
             self.outbox.empty();
             return Ok(());
         };
+        // What is wrong is found before anything is touched.
+        let broker = Broker::new(config)?;
+        self.say_goodbye(Instant::now() + GOODBYE);
         self.outbox.hold(config.queue);
         // The board knows who publishes.
         let board = Arc::downgrade(&self.board);
         let status = move || board.upgrade().map(|board| board.brief());
-        let publishing = Publishing::start(config, &self.outbox, status)?;
+        let publishing = Publishing::start(config, broker, &self.outbox, status)?;
         self.board.set_mqtt(Some(Arc::new(publishing)));
         Ok(())
     }
@@ -204,6 +210,7 @@ impl Daemon {
                 stop,
                 store: self.store.as_ref().map(|s| s.0.clone()),
                 heads: self.heads.clone(),
+                written: self.written.clone(),
                 outbox: Some(self.outbox.clone()),
                 ..Place::default()
             };
@@ -225,7 +232,7 @@ impl Daemon {
         let mut asked = None;
         loop {
             for name in self.over() {
-                ended.extend(self.reap(&name));
+                ended.extend(self.reap(&name, Instant::now()));
             }
             if self.lines.is_empty() {
                 break;
@@ -235,7 +242,8 @@ impl Daemon {
                 self.notify.stopping();
                 self.lines.values().for_each(|l| l.stop.store(true, Ordering::Relaxed));
                 let names: Vec<String> = self.lines.keys().cloned().collect();
-                ended.extend(names.iter().filter_map(|name| self.reap(name)));
+                let until = Instant::now() + self.bound();
+                ended.extend(names.iter().filter_map(|name| self.reap(name, until)));
                 break;
             }
             let asked = hangup.swap(false, Ordering::Relaxed);
@@ -283,20 +291,29 @@ impl Daemon {
         over.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The end of a line that has ended or was told to.
-    fn reap(&mut self, name: &str) -> Option<Ended> {
+    /// The time within which a line ends that was told to.
+    fn bound(&self) -> Duration {
+        self.config.limits.hang.0 + self.config.limits.drain.0
+    }
+
+    /// The end of a line that has ended or was told to. If it has not at `until`, it is left behind.
+    fn reap(&mut self, name: &str, until: Instant) -> Option<Ended> {
         let line = self.lines.remove(name)?;
-        // It may hang; then it is left behind, and that is no reason to end all others.
-        let bound = self.config.limits.hang.0 + self.config.limits.drain.0;
-        let begin = Instant::now();
-        while !line.thread.is_finished() && begin.elapsed() < bound {
+        while !line.thread.is_finished() && Instant::now() < until {
             self.notify.watchdog();
             std::thread::sleep(NAP);
         }
-        let result = line.thread.join().unwrap_or_else(|_| {
-            let reason = "who looks after the line panicked".into();
-            Err(Error::Device { device: "cpu".into(), reason })
-        });
+        let failed = |reason: &str| {
+            Err(Error::Device { device: "cpu".into(), reason: format!("line {name}: {reason}") })
+        };
+        let result = match line.thread.is_finished() {
+            true => line.thread.join().unwrap_or_else(|_| failed("who looks after it panicked")),
+            false => {
+                log::error(Some(name), "a sink hangs; the line is left behind");
+                line.seat.ledger.give_up("hung");
+                failed("a sink hangs; it is left behind")
+            }
+        };
         line.seat.end(result.as_ref().err().map(ToString::to_string));
         Some(Ended { name: name.into(), config: line.config, result })
     }
@@ -332,7 +349,8 @@ impl Daemon {
             .map(|(name, _)| name.clone())
             .collect();
         gone.iter().for_each(|name| self.lines[name].stop.store(true, Ordering::Relaxed));
-        let mut ended: Vec<Ended> = gone.iter().filter_map(|name| self.reap(name)).collect();
+        let until = Instant::now() + self.bound();
+        let mut ended: Vec<Ended> = gone.iter().filter_map(|name| self.reap(name, until)).collect();
         let limits = new.limits;
         let before: Vec<StreamConfig> = std::mem::take(&mut self.config.streams);
         let http = self.config.http != new.http;
@@ -374,7 +392,9 @@ impl Daemon {
         if publishes && let Err(e) = self.publish() {
             refused.push(e);
             self.config.mqtt = old.mqtt;
-            refused.extend(self.publish().err());
+            if self.board.mqtt().is_none() {
+                refused.extend(self.publish().err());
+            }
         }
         if http && let Err(e) = self.serve(self.config.http.clone()) {
             refused.push(e);

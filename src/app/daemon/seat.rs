@@ -49,8 +49,6 @@ pub struct Seen {
     pub tokens: Option<([usize; 2], Vec<usize>)>,
     pub bytes: u64,
     pub ladder: Option<Arc<Ladder>>,
-    /// Times it began to run.
-    runs: u64,
     /// When somebody looked at its pictures, a latent since, and the newest picture made of one.
     looked: Option<Instant>,
     latent: Option<(Latent, Layout)>,
@@ -94,13 +92,6 @@ impl Seat {
     /// Place of the first item of the next run.
     pub fn next_index(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
-    }
-
-    /// Counts a run: how many there were before.
-    pub fn run(&self) -> u64 {
-        let mut seen = self.seen();
-        seen.runs += 1;
-        seen.runs - 1
     }
 
     pub fn begin(&self) {

@@ -1,10 +1,11 @@
 //! The line that a config describes.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::late::Late;
 use super::stream::{RawConfig, Restart, SinkConfig, SourceConfig, StageConfig, StreamConfig};
@@ -27,7 +28,7 @@ use crate::pipeline::sources::{
 #[cfg(target_os = "linux")]
 use crate::pipeline::sources::{alsa, v4l2};
 use crate::pipeline::stages::{
-    Crop, Cut, Decode, Encode, Every, Infer, Pack, Rated, Resize, Slices, Unpack, governed,
+    Crop, Cut, Decode, Encode, Every, Infer, Pack, Rated, Resize, Same, Slices, Unpack, governed,
 };
 use crate::pipeline::store::{Store, StreamWriter};
 use crate::runtime::{Tokens, find_bundle};
@@ -43,14 +44,22 @@ pub struct Place {
     pub outbox: Option<Arc<Outbox>>,
     /// Number of the first item, at least.
     pub index: u64,
-    /// Runs of the line before: what they wrote stays.
-    pub runs: u64,
     /// Files that they read.
     pub known: Known,
+    /// Files that sinks of this process wrote: these stay too.
+    pub written: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// The accounts of the line.
     pub ledger: Arc<Ledger>,
     /// The models that lines run.
     pub heads: Arc<Heads>,
+}
+
+impl Place {
+    /// Whether an earlier run of a line wrote to a file; from now on one has.
+    fn wrote(&self, path: &Path) -> bool {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        !written.insert(std::path::absolute(path).unwrap_or_else(|_| path.into()))
+    }
 }
 
 impl StreamConfig {
@@ -147,6 +156,7 @@ impl StreamConfig {
         let pack = pack.keys(self.codec.keys).ladder(ladder.clone());
         match self.codec.target() {
             _ if self.gives_packets() => {
+                stages.push(Box::new(Same::new(bundle.clone())));
                 if channels < bundle.channels() {
                     let groups = bundle.groups.iter().filter(|&&end| end <= channels).count();
                     stages.push(Box::new(Cut::new(groups)));
@@ -184,7 +194,7 @@ impl StreamConfig {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         for sink in &self.sink {
             sinks.push(match (sink, &head) {
-                (SinkConfig::Container { path }, _) if place.runs > 0 => {
+                (SinkConfig::Container { path }, _) if place.wrote(path) => {
                     Box::new(Container::new(Late::new(path.clone()), path.clone()))
                 }
                 (SinkConfig::Container { path }, _) => {
@@ -202,7 +212,7 @@ impl StreamConfig {
                     Box::new(Frames::folder(folder, "frame", Picture::Png, WavDepth::I16))
                 }
                 (SinkConfig::Json { path }, Some(head)) => {
-                    Box::new(JsonLines::new(open(path, place.runs > 0)?, head.card().clone()))
+                    Box::new(JsonLines::new(open(path, place.wrote(path))?, head.card().clone()))
                 }
                 (SinkConfig::Json { .. }, None) => {
                     return Err(Error::config("sink", "json needs a head"));
@@ -220,6 +230,22 @@ impl StreamConfig {
         Ok(line.with_ladder(ladder).with_broken(broken))
     }
 
+    /// Refuses a sink that writes over one of these recordings.
+    fn spare(&self, recordings: &[PathBuf]) -> Result<()> {
+        let there: BTreeSet<PathBuf> =
+            recordings.iter().filter_map(|p| p.canonicalize().ok()).collect();
+        for sink in &self.sink {
+            let (SinkConfig::Container { path } | SinkConfig::Json { path }) = sink else {
+                continue;
+            };
+            if path.canonicalize().is_ok_and(|p| there.contains(&p)) {
+                let reason = format!("{} is replayed: it would be written over", path.display());
+                return Err(Error::config("sink.path", reason));
+            }
+        }
+        Ok(())
+    }
+
     fn source(&self, place: &Place) -> Result<Box<dyn Source>> {
         Ok(match &self.source {
             SourceConfig::Files { paths, resample } => {
@@ -228,7 +254,8 @@ impl StreamConfig {
                 Box::new(Files::new(paths, how))
             }
             SourceConfig::Replay { paths, speed } => {
-                let paths = find_files(paths)?.into_iter().map(|f| f.path).collect();
+                let paths: Vec<PathBuf> = find_files(paths)?.into_iter().map(|f| f.path).collect();
+                self.spare(&paths)?;
                 Box::new(Paced::new(Files::packets(paths), *speed, place.stop.clone()))
             }
             SourceConfig::Stdin { raw } => {
@@ -237,10 +264,9 @@ impl StreamConfig {
             }
             SourceConfig::Watch { folder, settle, existing, resample } => {
                 let how = Reading { rate: *resample, ..Reading::default() };
-                let pass_over = !existing && place.runs == 0;
                 let (stop, known) = (place.stop.clone(), place.known.clone());
                 let ledger = place.ledger.clone();
-                Box::new(Watch::new(folder, settle.0, pass_over, how, stop, known, ledger))
+                Box::new(Watch::new(folder, settle.0, *existing, how, stop, known, ledger))
             }
             SourceConfig::Socket { listen, connect, path, raw } => {
                 let peer = match (listen, connect, path) {

@@ -62,6 +62,17 @@ pub(super) fn check(config: &Config) -> Result<()> {
         }
         None => {}
     }
+    if let Some(store) = &config.store {
+        let within = |folder: &Path| {
+            let whole = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.into());
+            whole(folder).starts_with(whole(&store.folder))
+        };
+        let inside = |s: &&StreamConfig| matches!(&s.source, SourceConfig::Watch { folder, .. } if within(folder));
+        if let Some(stream) = streams.iter().find(inside) {
+            let reason = "is within the store, which writes there";
+            return Err(Error::config(format!("stream {}: source.folder", stream.name), reason));
+        }
+    }
     let hang = config.limits.hang.0;
     if hang < Duration::from_secs(1) {
         return Err(Error::config("limits.hang", format!("{hang:?}; at least 1 s is needed")));
@@ -79,6 +90,12 @@ pub(super) fn check(config: &Config) -> Result<()> {
 /// A name that is one in a folder, a metric and a topic.
 fn check_name(name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let ours = [".json", ".jsonl", ".part"].iter().any(|e| name.ends_with(e));
+    if ours {
+        let reason =
+            format!("{name:?} ends like a file of the store; give the stream another name");
+        return Err(Error::config("stream.name", reason));
+    }
     if name.is_empty() || name.len() > NAME || name.starts_with('.') || !name.chars().all(plain) {
         let reason = format!("{name:?}: needed are 1 to {NAME} of a-z, A-Z, 0-9, . _ -");
         return Err(Error::config("stream.name", reason));

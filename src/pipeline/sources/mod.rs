@@ -34,7 +34,7 @@ pub use depth::Depth;
 pub use feed::{Feed, Raw, Reading};
 pub use files::Files;
 pub use find::{Found, find_files};
-pub use known::Known;
+pub use known::{Known, Progress};
 pub use made::{SceneSource, ToneSource};
 pub use mcap::{holds_packets, recording};
 pub use numbered::Numbered;

@@ -46,7 +46,7 @@ impl Numbered {
         let last = self.last.get(&stream).copied().filter(|last| last[0] <= old);
         let new = match last {
             // Groups of a packet that came later.
-            Some([there, here]) if there == old => here,
+            Some([there, here]) if there == old && packet.header.first_group > 0 => here,
             Some([there, here]) if old - there <= GAP => self.next.max(here + (old - there)),
             _ => self.next,
         };
@@ -56,7 +56,8 @@ impl Numbered {
                 Some([there, here]) if old.checked_sub(continues.back) == Some(there) => {
                     continues.back = new - here;
                 }
-                Some([there, here]) if new.wrapping_sub(here) == old - there => {}
+                Some([there, here])
+                    if new.wrapping_sub(here) == old - there && continues.back <= new => {}
                 _ => {
                     item.lose("damage", "continues a packet that is not there");
                     item.packet = None;

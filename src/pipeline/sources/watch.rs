@@ -1,13 +1,13 @@
 //! A folder that files come into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::files::Files;
-use super::known::{Known, State};
+use super::known::{Known, Progress, State};
 use super::{NAP, Reading};
 use crate::error::Result;
 use crate::pipeline::Ledger;
@@ -34,21 +34,23 @@ pub struct Watch {
     reading: Option<(PathBuf, State)>,
     /// What waits, since when it is as it is.
     waiting: BTreeMap<PathBuf, (State, Instant)>,
+    /// What has settled, in the order of its last change.
+    ready: VecDeque<(PathBuf, State)>,
 }
 
 impl Watch {
     /// Looks into `folder`, whose files are read once they were left alone for `settle`, but for those that are `known`
-    /// already; and for those that are there now, if they are to be passed over. `ledger` is that of its line.
+    /// already; and unless `existing` are read, for those that are there when it first does. `ledger` is that of its line.
     pub fn new(
         folder: &Path,
         settle: Duration,
-        pass_over: bool,
+        existing: bool,
         how: Reading,
         stop: Arc<AtomicBool>,
         known: Known,
         ledger: Arc<Ledger>,
     ) -> Self {
-        if pass_over {
+        if known.watch(folder) && !existing {
             known.pass_over(list(folder));
         }
         Self {
@@ -60,37 +62,47 @@ impl Watch {
             ledger,
             reading: None,
             waiting: BTreeMap::new(),
+            ready: VecDeque::new(),
         }
     }
 
     /// The next file to read, if one has settled.
-    fn settled(&mut self) -> Option<PathBuf> {
+    fn settled(&mut self, progress: Progress) -> Option<PathBuf> {
+        if self.ready.is_empty() {
+            self.look();
+        }
+        // What was changed since waits again.
+        let still = |(path, state): &(PathBuf, State)| look_at(path) == Some(*state);
+        let (path, state) = std::iter::from_fn(|| self.ready.pop_front()).find(still)?;
+        self.known.begin(&path, state, progress);
+        self.reading = Some((path.clone(), state));
+        Some(path)
+    }
+
+    fn look(&mut self) {
         let there = list(&self.folder);
         // A disk that was taken out may be put in again.
         if !there.is_empty() {
-            self.known.retain(|path| there.iter().any(|(p, _)| p == path));
+            self.known.retain(|path| there.contains_key(path));
         }
-        self.waiting.retain(|path, _| there.iter().any(|(p, _)| p == path));
+        self.waiting.retain(|path, _| there.contains_key(path));
         let now = Instant::now();
-        let mut ready: Option<(PathBuf, State)> = None;
+        let mut ready = Vec::new();
         for (path, state) in there {
             if self.known.has(&path, state) {
+                self.waiting.remove(&path);
                 continue;
             }
             let since = self.waiting.entry(path.clone()).or_insert((state, now));
             if since.0 != state {
                 *since = (state, now);
             }
-            let older = ready.as_ref().is_none_or(|r| (state.1, &path) < (r.1.1, &r.0));
-            if now.duration_since(since.1) >= self.settle && older {
-                ready = Some((path, state));
+            if now.duration_since(since.1) >= self.settle {
+                ready.push((path, state));
             }
         }
-        let (path, state) = ready?;
-        self.waiting.remove(&path);
-        self.known.begin(&path, state);
-        self.reading = Some((path.clone(), state));
-        Some(path)
+        ready.sort_by(|(a, s), (b, t)| (s.1, a).cmp(&(t.1, b)));
+        self.ready = ready.into();
     }
 }
 
@@ -110,13 +122,13 @@ impl Source for Watch {
                 }
                 return Ok(Some(item));
             }
-            let report = self.ledger.report();
+            let progress = Progress::of(&self.ledger.report());
             if let Some((path, state)) = self.reading.take() {
-                self.known.end(path, state, report.received);
+                self.known.end(path, state, progress);
             }
             // A list that cannot be written costs no frame: files may be read again.
-            let _ = self.known.settle(report.received - report.in_flight(), false);
-            match self.settled() {
+            let _ = self.known.settle(progress, false);
+            match self.settled(progress) {
                 Some(path) => self.files.push(path),
                 None => {
                     let begin = Instant::now();
@@ -137,16 +149,20 @@ impl Source for Watch {
 }
 
 /// Files in a folder that could be read; none if there is no folder.
-fn list(folder: &Path) -> Vec<(PathBuf, State)> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let file = |entry: std::io::Result<std::fs::DirEntry>| {
-        let path = entry.ok()?.path();
-        let meta = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
-        let hidden = path.file_name()?.as_encoded_bytes().starts_with(b".");
-        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-        let unfinished = ending.is_some_and(|e| UNFINISHED.contains(&e.as_str()));
-        (!hidden && !unfinished && meta.len() > 0)
-            .then(|| (path, (meta.len(), meta.modified().ok())))
-    };
-    entries.filter_map(file).collect()
+fn list(folder: &Path) -> BTreeMap<PathBuf, State> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeMap::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.filter_map(|path| look_at(&path).map(|state| (path, state))).collect()
+}
+
+/// What a file is like, if it could be read.
+fn look_at(path: &Path) -> Option<State> {
+    let hidden = path.file_name()?.as_encoded_bytes().starts_with(b".");
+    let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    let unfinished = ending.is_some_and(|e| UNFINISHED.contains(&e.as_str()));
+    if hidden || unfinished {
+        return None;
+    }
+    let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    (meta.len() > 0).then(|| (meta.len(), meta.modified().ok()))
 }

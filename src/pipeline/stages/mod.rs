@@ -7,6 +7,7 @@ mod governor;
 mod hours;
 mod pack;
 mod rated;
+mod same;
 mod slices;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use governor::{Begin, End, governed};
 pub use hours::Hours;
 pub use pack::{KEYS, Pack, Unpack};
 pub use rated::{Rated, Spent, Target};
+pub use same::Same;
 pub use slices::Slices;
 
 use super::heads::Pool;

@@ -63,6 +63,11 @@ impl Store {
         self.state().folder.clone()
     }
 
+    /// What was written is synced within this time.
+    pub fn sync_time(&self) -> Duration {
+        self.state().settings.sync
+    }
+
     /// Locks a store, which is made if it is not there, and closes the segments that a crash left open.
     ///
     /// # Errors

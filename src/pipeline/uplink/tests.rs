@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::pipeline::store::tests::fake::FakeDisk;
 use crate::pipeline::store::tests::{KEYS, Noise, header, packet, parse};
+use crate::pipeline::store::{self, tests::fake::FakeDisk};
 use crate::pipeline::store::{Policy, RealDisk, StreamWriter, Written};
 
 const STORE: &str = "store";
@@ -41,7 +41,11 @@ const STREAMS: [&str; 2] = ["a", "b"];
 
 impl Scene {
     fn new(disk: Arc<dyn Disk>, folder: &Path) -> Self {
-        let (store, _) = Store::open(folder, settings(), disk.clone()).unwrap();
+        Self::with(disk, folder, settings())
+    }
+
+    fn with(disk: Arc<dyn Disk>, folder: &Path, settings: store::Settings) -> Self {
+        let (store, _) = Store::open(folder, settings, disk.clone()).unwrap();
         let writers = STREAMS.iter().map(|n| store.stream(n).unwrap()).collect();
         let uplink = Self::uplink(&store, &disk, folder);
         let folder = folder.to_owned();
@@ -195,6 +199,39 @@ fn what_the_store_gave_up_is_passed_over_and_counted() {
         scene.uplink.acknowledged(&batch);
     }
     assert_eq!(scene.uplink.backlog().bytes, 0);
+}
+
+#[test]
+fn a_segment_that_is_thinned_while_it_is_read_is_sent_to_its_end() {
+    for read in 1..8 {
+        let disk = FakeDisk::new(9);
+        let staircase = vec![(Duration::from_secs(5), 2)];
+        let settings = store::Settings { segment_bytes: 4000, staircase, ..settings() };
+        let mut scene = Scene::with(Arc::new(disk.clone()), Path::new(STORE), settings);
+        (0..read).for_each(|i| scene.write(0, i));
+        // Read is what is there of the open segment.
+        for _ in 0..read {
+            let batch = scene.next(1).unwrap();
+            scene.arrives(&batch);
+            scene.uplink.acknowledged(&batch);
+        }
+        (read..60).for_each(|i| scene.write(0, i));
+        let before = scene.store.segments("a");
+        disk.wait(Duration::from_secs(9));
+        (0..50).for_each(|_| scene.store.tick());
+        let after = scene.store.segments("a");
+        assert!(before[0].is_closed && after[0].bytes < before[0].bytes, "{after:?}");
+        while let Some(batch) = scene.next(500) {
+            scene.arrives(&batch);
+            scene.uplink.acknowledged(&batch);
+        }
+        for index in 0..60 {
+            for group in 0..2 {
+                let id = ("a".to_owned(), index, group);
+                assert_eq!(scene.arrived.get(&id), Some(&1), "{id:?} after {read} were read");
+            }
+        }
+    }
 }
 
 #[test]

@@ -51,6 +51,12 @@ struct Reading {
     known: u64,
     /// Place from which on nothing is noted yet.
     from: u64,
+    /// The groups by which the packets so far were judged.
+    due: Option<Range<usize>>,
+    /// Packets read of it.
+    packets: u64,
+    /// Its length if it was closed when it was opened: then it is read as it is now.
+    whole: Option<u64>,
 }
 
 impl Walk {
@@ -99,6 +105,12 @@ impl Walk {
                 book.groups = book.groups.max(header.groups.len());
                 book.weigh(packet.header.first_group, &packet.header.lengths);
                 let Pass { due, give } = pass(book);
+                if reading.due.get_or_insert_with(|| due.clone()) != &due {
+                    // Those before were judged by others: what was passed over may be due now.
+                    (self.beyond, self.reading) = (reading.number, None);
+                    continue;
+                }
+                reading.packets += 1;
                 let index = packet.stamp.index;
                 if index > reading.from {
                     // What stood before it is read, with groups that came later.
@@ -138,9 +150,14 @@ impl Walk {
                     return Ok(None);
                 }
                 Some(info) if info.is_closed && reading.at == info.bytes => {
+                    if reading.whole != Some(info.bytes) && reading.packets < info.packets {
+                        // It was closed and thinned since it was opened: another file, which is read from its beginning.
+                        (self.beyond, self.reading) = (number, None);
+                        continue;
+                    }
                     let (first, last) = (reading.from, info.last_index);
                     if first <= last {
-                        let groups = pass(book).due;
+                        let groups = reading.due.clone().unwrap_or_else(|| pass(book).due);
                         self.ready.push_back(Step::Nothing(Done { groups, first, last }));
                     }
                 }
@@ -163,6 +180,9 @@ impl Reading {
             at: 0,
             known: info.bytes,
             from: info.first_index,
+            due: None,
+            packets: 0,
+            whole: info.is_closed.then_some(info.bytes),
         })
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch::{Receiver, Sender, channel};
 
-use self::broker::Broker;
+pub use self::broker::Broker;
 use super::backoff::BackOff;
 use crate::app::log;
 use crate::error::{Error, Result};
@@ -64,13 +64,13 @@ impl Publishing {
     /// Publishes what is in the outbox as a config says, and what `status` gives.
     ///
     /// # Errors
-    /// `Config` or `Io` if password or certificates cannot be read.
+    /// `Io` if there is no thread for it.
     pub fn start(
         config: &MqttConfig,
+        broker: Broker,
         outbox: &Arc<Outbox>,
         status: impl Fn() -> Option<Value> + Send + 'static,
     ) -> Result<Self> {
-        let broker = Broker::new(config)?;
         if config.is_open() {
             log::warn(None, "mqtt: with mqtt:// everybody on the way can read the password");
         }
