@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{ModelProto, type_proto};
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::knobs;
 
 use super::cpu::Simd;
 use super::halves::widen;
@@ -18,6 +19,10 @@ use super::schedule::Tokens;
 use super::transformer::{Block, Cells, Transformer, prepare};
 use crate::codec::{Bundle, Latent};
 use crate::error::{Error, Result};
+
+/// tract's switch for means over windows in two passes with a running sum: a window of 17 by 17 costs what one of 3 by 3
+/// does. Sums are rounded in another order.
+const POOLS: &str = "TRACT_AVGPOOL_SEPARABLE";
 
 type Plan = Arc<TypedRunnableModel>;
 
@@ -327,6 +332,7 @@ impl Model {
             let worth = if whole { shape[1] } else { 1 };
             model.set_input_fact(1, f32::fact([worth]).into())?;
         }
+        knobs::set_config_global(POOLS, "1")?;
         let plan = model.into_optimized()?.into_runnable()?;
         if self.plans.len() == PLANS {
             self.plans.clear();
