@@ -19,7 +19,8 @@ pub fn run(typed: &Check) -> anyhow::Result<Outcome> {
         print_line(json!({ "path": path.to_string(), "ok": true, "streams": streams }))?;
     } else {
         for s in &config.streams {
-            print_line(format!("{path}: {}: good; a line of {} sinks", s.name, s.sink.len()))?;
+            let sinks = if s.sink.len() == 1 { "sink" } else { "sinks" };
+            print_line(format!("{path}: {}: good; a line of {} {sinks}", s.name, s.sink.len()))?;
         }
     }
     Ok(Outcome::Done)

@@ -37,8 +37,9 @@ mod tune_table;
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
@@ -136,20 +137,32 @@ fn stop_flag() -> Arc<AtomicBool> {
     .clone()
 }
 
+/// Signals that come so soon after the first are the same request: some send one to a process and to its group.
+const TOGETHER: Duration = Duration::from_millis(500);
+
 fn listen(flag: &Arc<AtomicBool>) -> std::io::Result<()> {
-    let signals = [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT];
-    for signal in signals {
-        // A second signal ends the process at once, for lines that wait on a silent source.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, flag.clone())?;
-        signal_hook::flag::register(signal, flag.clone())?;
-    }
-    let mut signals = signal_hook::iterator::Signals::new(signals)?;
-    std::thread::spawn(move || {
-        if signals.forever().next().is_some() {
-            say("stopping after what is in flight; again to quit at once");
+    let asked = [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT];
+    let mut signals = signal_hook::iterator::Signals::new(asked)?;
+    let flag = flag.clone();
+    let wait = move || {
+        let mut first: Option<Instant> = None;
+        for _ in signals.forever() {
+            match first {
+                None => {
+                    flag.store(true, Ordering::Relaxed);
+                    first = Some(Instant::now());
+                    say("stopping after what is in flight; again to quit at once");
+                }
+                Some(at) if at.elapsed() < TOGETHER => {}
+                // For lines that wait on a silent source.
+                Some(_) => {
+                    say("quits at once; what is in flight is lost");
+                    signal_hook::low_level::exit(1);
+                }
+            }
         }
-    });
-    Ok(())
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
 }
 
 /// Says on stderr what was odd about an item, or why it is gone.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::Plan as Typed;
 use super::{Outcome, files, print_line, say};
-use crate::codec::{Frame, Layout};
+use crate::codec::{Frame, Layout, Quality};
 use crate::error::{Error, Result};
 use crate::lab::plan::{Way, plan};
 use crate::pipeline::Source;
@@ -28,10 +28,13 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let mut source = Files::new(paths, Reading::default());
     let frames = sample(&mut source)?;
     let mut streams = Vec::new();
+    let (mut kbits, mut quota) = (Vec::new(), None);
     for stream in &config.streams {
         let bundle = Arc::new(find_bundle(&stream.codec.bundle)?);
         let bar = files::progress(0, "measuring");
-        let ways = plan(&bundle, &frames, stream.codec.coder, stream.codec.keys, |done, all| {
+        let codec = &stream.codec;
+        let asked = codec.quality.map(Quality::new).transpose()?;
+        let ways = plan(&bundle, &frames, codec.coder, codec.keys, asked, |done, all| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         });
@@ -45,9 +48,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             }
             Err(e) => return Err(e.into()),
         };
-        let quota =
-            config.store.as_ref().map(|s| s.settings().map(|s| s.quota_bytes)).transpose()?;
+        quota = config.store.as_ref().map(|s| s.settings().map(|s| s.quota_bytes)).transpose()?;
         let plan = Plan { stream, frames: &frames, quota, typed, ways, of: bundle.groups.len() };
+        kbits.extend(plan.asked().map(|way| plan.kbits(way)));
         match typed.json {
             true => streams.push(plan.fields()),
             false => plan.print()?,
@@ -55,6 +58,14 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     }
     if typed.json {
         print_line(json!({ "frames": frames.len(), "streams": streams }))?;
+    } else if kbits.len() > 1 {
+        // Store and uplink are theirs together.
+        let sum: f64 = kbits.iter().sum();
+        let days = |bytes: u64| {
+            format!(", {:.1} days in the store", bytes as f64 / (125.0 * sum).max(1e-9) / 86400.0)
+        };
+        let stored = quota.map_or(String::new(), days);
+        print_line(format!("all {} as configured: {sum:.0} kbit/s{stored}", kbits.len()))?;
     }
     Ok(Outcome::Done)
 }
@@ -99,10 +110,10 @@ impl Plan<'_> {
             return f64::from(rate) / self.frames[0].extent[0].max(1) as f64;
         }
         let told = match &self.stream.source {
-            SourceConfig::Scene { fps, .. } => Some(*fps),
+            SourceConfig::Scene { fps, .. } | SourceConfig::Camera { fps, .. } => Some(*fps),
             _ => None,
         };
-        let mut rate = self.typed.fps.or(told).unwrap_or(FPS);
+        let mut rate = told.or(self.typed.fps).unwrap_or(FPS);
         for stage in &self.stream.stage {
             if let crate::pipeline::config::StageConfig::Every { n } = stage {
                 rate /= *n as f64;
@@ -195,8 +206,12 @@ impl Plan<'_> {
             } else {
                 ""
             };
+            let head = match &self.stream.infer {
+                Some(infer) => format!("; the head {} comes on top", infer.head),
+                None => String::new(),
+            };
             print_line(format!(
-                "as configured: quality {}, {} of {} groups: {:.0} kbit/s, {:.1} dB, {:.0} % of a core{stored}{mah}{fits}",
+                "as configured: quality {}, {} of {} groups: {:.0} kbit/s, {:.1} dB, {:.0} % of a core{head}{stored}{mah}{fits}",
                 way.quality.value(),
                 way.groups,
                 self.of,

@@ -41,6 +41,7 @@ pub fn plan(
     frames: &[Frame],
     coder: Coder,
     keys: u64,
+    asked: Option<Quality>,
     mut told: impl FnMut(usize, usize),
 ) -> Result<Vec<Way>> {
     if frames.is_empty() {
@@ -49,11 +50,13 @@ pub fn plan(
     let all = bundle.groups.len();
     let mut groups: Vec<usize> = [all, all / 2, all / 4].into_iter().filter(|&g| g > 0).collect();
     groups.dedup();
-    let steps = groups.len() * QUALITIES.len();
+    let mut qualities: Vec<Quality> =
+        QUALITIES.into_iter().filter_map(|q| Quality::new(q).ok()).collect();
+    qualities.extend(asked.filter(|q| !qualities.contains(q)));
+    let steps = groups.len() * qualities.len();
     let mut ways = Vec::new();
     for &groups in &groups {
-        for quality in QUALITIES {
-            let quality = Quality::new(quality)?;
+        for &quality in &qualities {
             ways.push(way(bundle, frames, coder, keys, quality, groups)?);
             told(ways.len(), steps);
         }

@@ -424,7 +424,7 @@ fn stored(streams: &[StreamConfig]) -> Vec<String> {
 
 /// The token or password in a file, which is called `named` where it is set.
 pub fn read_token(path: &Path, named: &str) -> Result<String> {
-    let bytes = read_file(path, TOKEN)?;
+    let bytes = read_file(path, TOKEN).map_err(|e| Error::config(named, e))?;
     let text = String::from_utf8(bytes).unwrap_or_default();
     match text.trim() {
         "" => {

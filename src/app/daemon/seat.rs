@@ -1,6 +1,7 @@
 //! What is known of a line from outside: its accounts, its state, and what it saw last.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::quiet::Quiet;
 use crate::app::log;
 use crate::codec::{Latent, Layout};
-use crate::pipeline::config::StreamConfig;
+use crate::pipeline::config::{SourceConfig, StreamConfig};
 use crate::pipeline::sources::Known;
 use crate::pipeline::{Flight, Gone, Item, Ladder, Ledger};
 
@@ -31,6 +32,8 @@ pub struct Seat {
 #[derive(Default)]
 pub struct Seen {
     pub bundle: String,
+    /// The folder that it watches, if it does: nothing need come.
+    pub folder: Option<PathBuf>,
     pub head: Option<String>,
     pub state: State,
     pub restarts: u64,
@@ -85,6 +88,10 @@ impl Seat {
     pub fn take(&self, config: &StreamConfig) {
         let mut seen = self.seen();
         seen.bundle.clone_from(&config.codec.bundle);
+        seen.folder = match &config.source {
+            SourceConfig::Watch { folder, .. } => Some(folder.clone()),
+            _ => None,
+        };
         seen.head = config.infer.as_ref().map(|i| i.head.clone());
         (seen.groups, seen.top, seen.tokens) = (Vec::new(), Vec::new(), None);
     }

@@ -149,6 +149,11 @@ impl Board {
         match &seen.state {
             State::Stopped(Some(why)) | State::Restarting(why) => Some(why.clone()),
             State::Stopped(None) => None,
+            // A folder is looked at, whether anything comes or not.
+            State::Running if seen.folder.is_some() => {
+                let folder = seen.folder.as_ref()?;
+                std::fs::read_dir(folder).err().map(|e| format!("{}: {e}", folder.display()))
+            }
             State::Running => {
                 let since = seen.last.or(seen.since)?.elapsed();
                 (since > silence).then(|| format!("no frame for {:.0} s", since.as_secs_f64()))

@@ -191,6 +191,8 @@ impl StreamConfig {
         if stored || first > 0 {
             source = Box::new(Numbered::new(source, first));
         }
+        // What a service said before it was started again stays.
+        let goes_on = self.restart() == Restart::OnFailure;
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         for sink in &self.sink {
             sinks.push(match (sink, &head) {
@@ -211,9 +213,10 @@ impl StreamConfig {
                     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
                     Box::new(Frames::folder(folder, "frame", Picture::Png, WavDepth::I16))
                 }
-                (SinkConfig::Json { path }, Some(head)) => {
-                    Box::new(JsonLines::new(open(path, place.wrote(path))?, head.card().clone()))
-                }
+                (SinkConfig::Json { path }, Some(head)) => Box::new(JsonLines::new(
+                    open(path, goes_on || place.wrote(path))?,
+                    head.card().clone(),
+                )),
                 (SinkConfig::Json { .. }, None) => {
                     return Err(Error::config("sink", "json needs a head"));
                 }

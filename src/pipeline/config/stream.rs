@@ -81,6 +81,10 @@ impl ScheduleConfig {
         let part = match (self.on, self.of) {
             (None, None) => None,
             (Some(on), Some(of)) if !on.0.is_zero() && on.0 <= of.0 => Some((on.0, of.0)),
+            (Some(_), Some(_)) => {
+                let reason = "on must be more than nothing, and no longer than of";
+                return Err(Error::config("schedule.on", reason));
+            }
             _ => {
                 let reason = "on and of belong together, as in on = \"1 min\", of = \"10 min\"";
                 return Err(Error::config("schedule", reason));

@@ -14,7 +14,7 @@ pub struct Found {
 }
 
 /// Every file that `inputs` name: files as they are, folders with all below them in name order,
-/// patterns expanded. Hidden files and folders in folders are passed over.
+/// patterns expanded. Hidden files and folders in folders are passed over, and what a store keeps beside its recordings.
 ///
 /// # Errors
 /// `Io` if a path does not exist or a pattern matches nothing.
@@ -48,13 +48,19 @@ pub fn find_files(inputs: &[PathBuf]) -> Result<Vec<Found>> {
     Ok(found)
 }
 
+/// What a store or a receiver keeps beside its recordings.
+fn is_ours(name: &str) -> bool {
+    let list = name.starts_with("watch-") && name.ends_with(".json");
+    list || ["lock", "uplink.json", "given-up.jsonl"].contains(&name)
+}
+
 fn walk(root: &Path, folder: &Path, found: &mut Vec<Found>) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
     paths.sort();
     for path in paths {
-        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        if hidden {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || is_ours(&name) {
             continue;
         }
         // A link to a folder is not followed: it may lead back up.
