@@ -25,7 +25,7 @@ fn sixteen_streams_with_a_head_fit_two_cores_and_five_megabits() {
         config += &format!(
             "[[stream]]\nname = \"camera-{n:02}\"\n\
              source = {{ kind = \"scene\", width = 640, height = 360, fps = {FPS}, seed = {n} }}\n\
-             codec = {{ bundle = \"rgb\", bitrate = 300 }}\ninfer = {{ head = \"waste\" }}\n\
+             codec = {{ bundle = \"rgb\", bitrate = 290 }}\ninfer = {{ head = \"waste\" }}\n\
              [[stream.sink]]\nkind = \"store\"\n"
         );
     }
