@@ -1,15 +1,21 @@
-//! Every instruction set and any number of threads against the plain codec, bit for bit.
+//! Every instruction set, any number of threads and every GPU against the plain codec, bit for bit.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
+#[cfg(feature = "cuda")]
+#[path = "common/gpu.rs"]
+mod gpu;
 
 use std::sync::Arc;
 
 use common::{Noise, fixed_bundle, picture};
 use proptest::prelude::*;
 use tamis::codec::{Bundle, Frame, Latent, Layout, Quality, Samples, plain};
-use tamis::runtime::{Decoder, Encoder, Simd};
+use tamis::runtime::{Decoder, Device, Encoder, Simd};
+
+/// Set where this suite runs once more, on the GPU of `tests/cuda`.
+const AGAIN: &str = "TAMIS_TEST_GPU";
 
 fn check(bundle: &Arc<Bundle>, frame: &Frame, quality: Quality, threads: usize) {
     let n = bundle.channels();
@@ -33,6 +39,64 @@ fn check(bundle: &Arc<Bundle>, frame: &Frame, quality: Quality, threads: usize) 
         );
         assert_eq!(fast, truth);
     }
+    if Device::Cuda(0).check().is_ok() {
+        check_gpu(bundle, frame, quality, &truth);
+    }
+}
+
+/// A GPU, alone and in a batch, after other pictures.
+fn check_gpu(bundle: &Arc<Bundle>, frame: &Frame, quality: Quality, truth: &Latent) {
+    let n = bundle.channels();
+    let mut encoder = Encoder::new(bundle.clone(), n, Quality::DEFAULT).unwrap();
+    if !matches!(frame.samples, Samples::U8(_) | Samples::Nv12(_) | Samples::Yuyv(_)) {
+        encoder.set_device(Device::Cuda(0)).unwrap();
+        let refused = encoder.push(frame, false).unwrap_err().to_string();
+        assert!(refused.contains("takes pictures of 8 bits, not "), "{refused}");
+        assert_eq!(encoder.set_device(Device::Auto).unwrap(), None);
+        encoder.set_quality(quality);
+        assert_eq!(&encoder.push(frame, false).unwrap(), truth);
+        return;
+    }
+    encoder.set_device(Device::Cuda(0)).unwrap();
+    let other = noise_frame(40, 333, 5, 3);
+    let before = encoder.push(&other, false).unwrap();
+    encoder.set_quality(quality);
+    let alone = encoder.push(frame, false).unwrap();
+    let at = alone.values.iter().zip(&truth.values).position(|(a, b)| a != b);
+    assert_eq!(at, None, "{} of {:?}, grid {:?}", encoder.device(), frame.extent, truth.grid);
+    assert_eq!(&alone, truth);
+    let all = encoder.push_all(&[frame, frame, &other, frame]).unwrap();
+    assert!(all.iter().enumerate().all(|(i, l)| i == 2 || l == truth));
+    assert_eq!(all[2].extent, before.extent);
+}
+
+#[test]
+fn gpus_are_tested_where_they_are() {
+    match Device::Cuda(0).check() {
+        Ok(found) => eprintln!("on {} too", found.name),
+        Err(e) => eprintln!("skipped on GPUs: {e}"),
+    }
+}
+
+/// The kernels, and all that calls them, on a driver that runs them on this processor.
+#[cfg(feature = "cuda")]
+#[test]
+fn the_whole_suite_holds_for_the_kernels_of_gpus() {
+    if std::env::var_os(AGAIN).is_some() {
+        return;
+    }
+    let folder = match gpu::driver(false) {
+        Ok(folder) => folder,
+        Err(reason) => return eprintln!("skipped: {reason}"),
+    };
+    for how in ["whole", "sync"] {
+        let mut suite = std::process::Command::new(std::env::current_exe().unwrap());
+        suite.args(["--nocapture", "--test-threads", "2"]);
+        let out = suite.env("LD_LIBRARY_PATH", &folder).env(AGAIN, how).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr) + String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success(), "{said}");
+        assert!(said.contains("on cuda:0 (a processor in its place) too"), "{said}");
+    }
 }
 
 fn noise_frame(height: usize, width: usize, seed: u64, channels: usize) -> Frame {
@@ -45,9 +109,20 @@ fn noise_frame(height: usize, width: usize, seed: u64, channels: usize) -> Frame
 #[test]
 fn any_size_is_the_same_everywhere() {
     let bundle = fixed_bundle(3, 24, 1);
-    for (h, w) in
-        [(1, 1), (1, 300), (300, 1), (8, 8), (9, 17), (31, 129), (64, 128), (65, 257), (200, 520)]
-    {
+    // The last two are longer than what a block of a GPU walks.
+    for (h, w) in [
+        (1, 1),
+        (1, 300),
+        (300, 1),
+        (8, 8),
+        (9, 17),
+        (31, 129),
+        (64, 128),
+        (65, 257),
+        (200, 520),
+        (1061, 30),
+        (20, 1100),
+    ] {
         check(&bundle, &picture(h, w, 3), Quality::DEFAULT, 1);
         check(&bundle, &noise_frame(h, w, 4, 3), Quality::MAX, 1);
     }

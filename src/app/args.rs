@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::lab::order::By;
 use crate::pipeline::media::FPS;
-use crate::runtime::Policy;
+use crate::runtime::{Device, Policy};
 
 /// A fine sieve for camera and microphone streams: pictures and sounds become small,
 /// importance-ordered latents that may be cut anywhere, and models run on the latents.
@@ -121,6 +121,9 @@ pub struct Encode {
     /// Pictures of a stream from one that stands alone to the next; those between may continue the one before
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
     pub keys: u64,
+    /// Where pictures are encoded: cpu, cuda:0 and so on (no other), or auto (a GPU if there is one)
+    #[arg(long, default_value_t = Device::Cpu, value_parser = device)]
+    pub device: Device,
     /// How to read the inputs.
     #[command(flatten)]
     pub input: Input,
@@ -544,6 +547,12 @@ pub struct Bench {
     /// Threads of one picture [default: 1, and for large pictures also one per core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024).map(usize::from))]
     pub threads: Option<usize>,
+    /// A GPU instead of the processor, as cuda:0: pictures to latents from its memory and from here
+    #[arg(long, default_value_t = Device::Cpu, value_parser = device, conflicts_with_all = ["head", "threads", "every_simd"])]
+    pub device: Device,
+    /// Pictures of a batch on a GPU [default: what half a gigabyte holds]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096).map(usize::from))]
+    pub batch: Option<usize>,
     /// Every instruction set of this machine, not only the widest
     #[arg(long)]
     pub every_simd: bool,
@@ -562,6 +571,11 @@ pub enum Coder {
     Dense,
     /// A table for each channel.
     Fast,
+}
+
+/// A device by its name.
+fn device(typed: &str) -> Result<Device, String> {
+    typed.parse().map_err(|e: crate::error::Error| e.to_string())
 }
 
 /// An order by its name.

@@ -9,14 +9,16 @@ use super::args::Bench as Typed;
 use super::codecs::asked;
 use super::{Outcome, files, print_line};
 use crate::bitstream::Coder;
-use crate::codec::{Bundle, Frame, Kind, Layout, Samples};
+use crate::codec::{Arithmetic, Bundle, Frame, Kind, Layout, Quality, Samples};
 use crate::error::{Error, Result};
 use crate::lab::bench::{Bench, Row};
 use crate::lab::bench_head::{HeadRow, bench_head};
 use crate::pipeline::media;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::synthetic::{Scene, Tone};
-use crate::runtime::{DecoderSize, Neural, Simd, decoders_of, find_decoder, head_file};
+use crate::runtime::{
+    DecoderSize, Device, Encoder, Neural, Simd, decoders_of, find_decoder, head_file,
+};
 
 /// Sizes of pictures that are made if none are named, as width and height.
 const SIZES: [(usize, usize); 3] = [(768, 512), (1920, 1080), (4096, 3072)];
@@ -36,6 +38,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         true => ["rgb", "stereo", "mono"].map(String::from).to_vec(),
         false => typed.codec.clone(),
     };
+    if typed.device != Device::Cpu {
+        return gpu(typed, &names);
+    }
     let bundles: Vec<Bundle> = names.iter().map(|n| asked(n)).collect::<Result<_>>()?;
     let pictures = pictures(typed)?;
     let mut rows = Vec::new();
@@ -72,6 +77,78 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         print_line(json!({ "tamis": env!("CARGO_PKG_VERSION"), "rows": rows }))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Pictures to latents on a GPU, from its memory and from here, beside what copies and memory allow.
+fn gpu(typed: &Typed, names: &[String]) -> anyhow::Result<Outcome> {
+    let found = typed.device.check()?;
+    if let Some(reason) = found.instead {
+        let device = typed.device.to_string();
+        return Err(Error::Device { device, reason }.into());
+    }
+    let pictures = pictures(typed)?;
+    let time = Duration::from_secs_f64(typed.seconds);
+    let mut rows = Vec::new();
+    if !typed.json {
+        print_line(format!("{}, quality 75, MP/s: means over bursts of batches", found.name))?;
+    }
+    for name in names {
+        let bundle = Arc::new(asked(name)?);
+        if bundle.kind != Kind::Image || bundle.arithmetic != Arithmetic::Fixed {
+            continue;
+        }
+        for channels in channels_of(&bundle) {
+            let mut encoder = Encoder::new(bundle.clone(), channels, Quality::DEFAULT)?;
+            encoder.set_device(typed.device)?;
+            for frames in &pictures {
+                let frame = if bundle.inputs == 1 { &gray(frames)[0] } else { &frames[0] };
+                let bar = files::progress(0, "measuring");
+                let speeds = encoder.gpu_speeds(frame, typed.batch, time)?;
+                bar.finish_and_clear();
+                let Some(s) = speeds else { continue };
+                let extent = [frame.extent[0], frame.extent[1]];
+                if !typed.json {
+                    print_line(format!(
+                        "encode_latents  {:<8} {channels:>4} channels  {:>12} x{:<4}  from its memory \
+                         {:>9.0} (its bandwidth allows {:.0}), from here and back {:>9.0} (copies \
+                         alone {:.0})",
+                        bundle.card.name,
+                        format!("{}x{}", extent[1], extent[0]),
+                        s.pictures,
+                        s.device,
+                        s.device_bound,
+                        s.host,
+                        s.host_bound,
+                    ))?;
+                }
+                let row = |from, speed, bound| {
+                    json!({
+                        "what": "encode_latents", "bundle": bundle.card.name, "channels": channels,
+                        "extent": extent, "batch": s.pictures, "device": found.name, "from": from,
+                        "mpps": speed, "bound_mpps": bound,
+                    })
+                };
+                rows.push(row("device", s.device, s.device_bound));
+                rows.push(row("host", s.host, s.host_bound));
+            }
+        }
+    }
+    if rows.is_empty() {
+        let reason = "none of these codecs runs on a GPU; pictures in fixed point do, as rgb";
+        return Err(Error::config("--codec", reason).into());
+    }
+    if typed.json {
+        print_line(json!({ "tamis": env!("CARGO_PKG_VERSION"), "rows": rows }))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Channels that are measured of a bundle.
+fn channels_of(bundle: &Bundle) -> Vec<usize> {
+    let image = bundle.kind == Kind::Image;
+    let some = CHANNELS.into_iter().filter(|c| image && bundle.groups.contains(c));
+    let some: Vec<usize> = some.collect();
+    if some.is_empty() { vec![bundle.channels()] } else { some }
 }
 
 /// Models, ours and plain tract.
@@ -117,11 +194,7 @@ fn benches<'a>(
     frames: &'a [Frame],
 ) -> Vec<Bench<'a>> {
     let image = bundle.kind == Kind::Image;
-    let mut channels: Vec<usize> =
-        CHANNELS.into_iter().filter(|c| image && bundle.groups.contains(c)).collect();
-    if channels.is_empty() {
-        channels = vec![bundle.channels()];
-    }
+    let channels = channels_of(bundle);
     let simds = if typed.every_simd && image { Simd::all() } else { vec![Simd::best()] };
     let large = image && frames.first().is_some_and(|f| f.positions() >= LARGE);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

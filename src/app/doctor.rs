@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::pipeline::config::Config;
 use crate::pipeline::sources::gst;
 use crate::pipeline::store::{Disk, RealDisk};
-use crate::runtime::{Simd, find_bundle, shipped_bundles, shipped_heads};
+use crate::runtime::{Device, Simd, find_bundle, shipped_bundles, shipped_heads};
 
 /// Seconds since 1970 before which no clock is right: this was not yet built.
 const BUILT: u64 = 1_795_000_000;
@@ -54,6 +54,7 @@ fn machine() -> Vec<Finding> {
     let simd: Vec<&str> = Simd::all().iter().map(|s| s.name()).collect();
     let features = [
         ("cli", cfg!(feature = "cli")),
+        ("cuda", cfg!(feature = "cuda")),
         ("onnx", cfg!(feature = "onnx")),
         ("gstreamer", cfg!(feature = "gstreamer")),
     ];
@@ -82,6 +83,12 @@ fn machine() -> Vec<Finding> {
         },
     });
     found.push(room("disk", Path::new(".")));
+    found.push(match Device::Cuda(0).check() {
+        Ok(gpu) => good("gpu", gpu.name),
+        // Nothing needs one.
+        Err(crate::error::Error::Device { reason, .. }) => good("gpu", format!("none: {reason}")),
+        Err(e) => good("gpu", format!("none: {e}")),
+    });
     found.extend(cameras());
     found.extend(microphones());
     found.extend(gst::installed().map(gstreamer));
@@ -203,6 +210,12 @@ fn config(path: &Path) -> Vec<Finding> {
     let names: Vec<&str> = config.streams.iter().map(|s| s.name.as_str()).collect();
     let words = format!("{}: {}", path.display(), names.join(", "));
     let mut found = vec![Finding { what: "config", good: true, words }];
+    for stream in &config.streams {
+        if let Err(e) = stream.codec.device.check() {
+            let words = format!("{}: {e}", stream.name);
+            found.push(Finding { what: "gpu", good: false, words });
+        }
+    }
     if let Some(store) = &config.store {
         // The store's own folder may still have to be made.
         let there = store.folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("."));

@@ -23,6 +23,7 @@ use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::{Files, Found, Reading};
 use crate::pipeline::stages::{Encode, Pack, Rated, Spent, Target};
 use crate::pipeline::{Item, Ledger, Pipeline, Report, Stage};
+use crate::runtime::Device;
 
 /// How far above its rate a stream may be.
 const FAR: f64 = 0.05;
@@ -37,6 +38,9 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     if let Some(threads) = typed.threads {
         // Fails only if a pool exists already, and none does this early.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
+    }
+    if let Some(reason) = typed.device.check()?.instead {
+        say(format_args!("no GPU, the processor encodes: {reason}"));
     }
     let job = Job {
         codecs: Codecs::new(typed.codec.as_deref())?,
@@ -53,6 +57,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         },
         keys: typed.keys,
         channels: typed.channels,
+        device: typed.device,
         // Of one stream the strips of a frame go side by side, of several the files.
         threads: match files::is_folder(&typed.output) {
             true => 1,
@@ -149,6 +154,7 @@ struct Job {
     coder: Coder,
     keys: u64,
     channels: Option<usize>,
+    device: Device,
     /// Threads for each frame.
     threads: usize,
 }
@@ -202,13 +208,14 @@ impl Job {
                     e @ Error::Bundle { .. } => e,
                     e => wrong(e),
                 })?;
-                let rated = rated.threads(self.threads);
+                let rated = rated.threads(self.threads).device(self.device)?;
                 spent = Some(rated.spent());
                 vec![Box::new(rated)]
             }
             None => {
                 let encode = Encode::new(bundle.clone(), kept, self.quality).map_err(wrong)?;
-                vec![Box::new(encode.threads(self.threads)), Box::new(pack)]
+                let encode = encode.threads(self.threads).device(self.device)?;
+                vec![Box::new(encode), Box::new(pack)]
             }
         };
         let (place, out) = Output::open(output)?;

@@ -66,6 +66,18 @@ impl Samples {
         }
     }
 
+    /// How they are stored, in words.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::U8(_) => "8 bits",
+            Self::U16(_) => "16 bits",
+            Self::I16(_) => "16 bits with a sign",
+            Self::F32(_) => "floats",
+            Self::Nv12(_) => "NV12",
+            Self::Yuyv(_) => "YUYV",
+        }
+    }
+
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,12 +1,15 @@
 //! Frames to latents: pictures strip by strip, sounds chunk by chunk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Span, plain};
 use crate::error::{Error, Result};
 use crate::signal::{Analysis, Ends, cells, mirror};
 
 use super::cpu::{FixedEncoder, Simd};
+use super::cuda::{GpuEncoder, GpuSpeeds};
+use super::device::Device;
 use super::whole::Collected;
 
 /// Rows of cells that are transformed at once: what a strip needs stays near the caches, and an
@@ -30,6 +33,11 @@ pub struct Encoder {
     thrift: f32,
     threads: usize,
     fixed: Option<FixedEncoder>,
+    gpu: Option<GpuEncoder>,
+    /// Whether the processor may do what the GPU cannot.
+    strict: bool,
+    /// Why the GPU was given up on.
+    fallen: Option<String>,
     sound: Option<Sound>,
     /// The sound before the last chunk, if that may be pushed again.
     earlier: Option<Option<Sound>>,
@@ -74,6 +82,9 @@ impl Encoder {
             thrift: 0.0,
             threads: 1,
             fixed,
+            gpu: None,
+            strict: false,
+            fallen: None,
             sound: None,
             earlier: None,
             whole: None,
@@ -97,6 +108,9 @@ impl Encoder {
         self.thrift = thrift.clamp(0.0, 0.2);
         if let Some(fixed) = &mut self.fixed {
             fixed.set_quality(&self.bundle, quality, self.thrift);
+        }
+        if let Some(gpu) = &mut self.gpu {
+            gpu.set_quality(&self.bundle, quality, self.thrift);
         }
     }
 
@@ -130,6 +144,105 @@ impl Encoder {
         }
     }
 
+    /// Chooses where pictures are encoded; the processor at first. Latents do not depend on it.
+    ///
+    /// Gives why it is not the GPU, if that is only to be tried ([`Device::Auto`]). One that is asked
+    /// for by name does everything or fails.
+    ///
+    /// # Errors
+    /// `Device` with the reason if a GPU that is asked for by name cannot be used, or does not code what
+    /// the bundle codes: sounds, and pictures in single precision, are the processor's.
+    pub fn set_device(&mut self, device: Device) -> Result<Option<String>> {
+        (self.gpu, self.fallen) = (None, None);
+        self.strict = matches!(device, Device::Cuda(_));
+        if self.fixed.is_none() && device != Device::Cpu {
+            let reason = "codes pictures of fixed-point codecs; this codec runs on the processor";
+            return match self.strict {
+                true => Err(Error::Device { device: device.to_string(), reason: reason.into() }),
+                false => Ok(Some(reason.into())),
+            };
+        }
+        let (gpu, instead) = device.open()?;
+        if let Some(gpu) = gpu {
+            let (n, quality, thrift) = (self.channels, self.quality, self.thrift);
+            self.gpu = Some(GpuEncoder::new(&gpu, &self.bundle, n, quality, thrift)?);
+        }
+        Ok(instead)
+    }
+
+    /// What encodes: `cpu`, `cuda:0 (NVIDIA Orin)`.
+    pub fn device(&self) -> &str {
+        self.gpu.as_ref().map_or("cpu", GpuEncoder::name)
+    }
+
+    /// Why the GPU was given up on since this was last asked, with [`Device::Auto`].
+    pub fn given_up(&mut self) -> Option<String> {
+        self.fallen.take()
+    }
+
+    /// Whether [`Self::push_all`] is quicker than one by one.
+    pub fn batches(&self) -> bool {
+        self.gpu.is_some()
+    }
+
+    /// What the GPU of this encoder does in a second with copies of a picture, so many at once or as many
+    /// as it takes; `None` if it is the processor that encodes.
+    ///
+    /// # Errors
+    /// `Device` if the GPU fails or does not take such pictures.
+    pub fn gpu_speeds(
+        &mut self,
+        frame: &Frame,
+        pictures: Option<usize>,
+        time: Duration,
+    ) -> Result<Option<GpuSpeeds>> {
+        match &mut self.gpu {
+            Some(gpu) if GpuEncoder::takes(frame) => gpu.speeds(frame, pictures, time).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Encodes pictures as [`Self::push`] does one by one, together where that is quicker.
+    ///
+    /// # Errors
+    /// Those of [`Self::push`], of the first picture that has one.
+    pub fn push_all(&mut self, frames: &[&Frame]) -> Result<Vec<Latent>> {
+        let together = self.gpu.is_some() && frames.iter().all(|f| GpuEncoder::takes(f));
+        if !together {
+            return frames.iter().map(|frame| self.push(frame, true)).collect();
+        }
+        let mut latents = Vec::with_capacity(frames.len());
+        for frame in frames {
+            let mut latent = self.empty();
+            self.lay_out(frame, &mut latent)?;
+            latents.push(latent);
+        }
+        let mut values: Vec<&mut [i16]> = latents.iter_mut().map(|l| &mut l.values[..]).collect();
+        match self.on_gpu(frames, &mut values)? {
+            true => Ok(latents),
+            false => frames.iter().map(|frame| self.push(frame, true)).collect(),
+        }
+    }
+
+    /// Encodes on the GPU; `false` if that is the processor's now.
+    fn on_gpu(&mut self, frames: &[&Frame], to: &mut [&mut [i16]]) -> Result<bool> {
+        let Some(gpu) = &mut self.gpu else { return Ok(false) };
+        if let Some(other) = frames.iter().find(|f| !GpuEncoder::takes(f)) {
+            let reason = format!("takes pictures of 8 bits, not {}", other.samples.name());
+            let error = Error::Device { device: gpu.name().to_owned(), reason };
+            return if self.strict { Err(error) } else { Ok(false) };
+        }
+        match gpu.encode(frames, to) {
+            Ok(()) => Ok(true),
+            Err(e) if self.strict => Err(e),
+            Err(e) => {
+                // It will not be better at the next frame, and frames do not wait.
+                (self.gpu, self.fallen) = (None, Some(e.to_string()));
+                Ok(false)
+            }
+        }
+    }
+
     /// Forgets the sound so far: the next chunk starts anew.
     pub fn reset(&mut self) {
         self.sound = None;
@@ -143,17 +256,21 @@ impl Encoder {
     /// # Errors
     /// `Shape` if the frame does not fit the bundle or the chunks before it.
     pub fn push(&mut self, frame: &Frame, end: bool) -> Result<Latent> {
-        let mut latent = Latent {
+        let mut latent = self.empty();
+        self.push_into(frame, end, &mut latent)?;
+        Ok(latent)
+    }
+
+    fn empty(&self) -> Latent {
+        Latent {
             codec: self.bundle.codec_id(),
-            channels: 0,
+            channels: self.channels,
             grid: Vec::new(),
             extent: Vec::new(),
             span: Span::default(),
             quality: self.quality,
             values: Vec::new(),
-        };
-        self.push_into(frame, end, &mut latent)?;
-        Ok(latent)
+        }
     }
 
     /// [`Self::push`] into a latent that was used before: where nothing grew, and on one thread,
@@ -176,6 +293,20 @@ impl Encoder {
     }
 
     fn picture(&mut self, frame: &Frame, latent: &mut Latent) -> Result<()> {
+        self.lay_out(frame, latent)?;
+        if self.gpu.is_some() && self.on_gpu(&[frame], &mut [&mut latent.values])? {
+            return Ok(());
+        }
+        let grid = [latent.grid[0], latent.grid[1]];
+        match &mut self.fixed {
+            Some(fixed) => fixed.encode(frame, self.threads, &mut latent.values),
+            None => self.float(frame, &grid, &mut latent.values),
+        }
+        Ok(())
+    }
+
+    /// Makes room for the latents of a picture.
+    fn lay_out(&self, frame: &Frame, latent: &mut Latent) -> Result<()> {
         let &[height, width] = &frame.extent[..] else {
             return Err(Error::shape("frame kind", "a picture, and a codec of them", "sound"));
         };
@@ -185,10 +316,6 @@ impl Encoder {
         latent.extent.clone_from(&frame.extent);
         latent.span = Span::default();
         latent.values.resize(self.channels * grid[0] * grid[1], 0);
-        match &mut self.fixed {
-            Some(fixed) => fixed.encode(frame, self.threads, &mut latent.values),
-            None => self.float(frame, &grid, &mut latent.values),
-        }
         Ok(())
     }
 

@@ -4,7 +4,13 @@
 //! and piece by piece.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "cuda_absent.rs"]
+mod cuda;
 mod decoder;
+mod device;
 mod encoder;
 #[cfg(feature = "onnx")]
 mod halves;
@@ -28,6 +34,7 @@ mod neural;
 mod neural_bands;
 mod neural_card;
 mod numbers;
+mod plan;
 mod precision;
 mod property;
 #[cfg(feature = "onnx")]
@@ -40,7 +47,9 @@ mod tuned;
 mod whole;
 
 pub use cpu::Simd;
+pub use cuda::GpuSpeeds;
 pub use decoder::Decoder;
+pub use device::{Device, Found};
 pub use encoder::Encoder;
 pub use head::Head;
 pub use head_card::{HeadCard, Prediction};

@@ -5,7 +5,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod device;
 mod export;
+#[cfg(feature = "cuda")]
+#[path = "../common/gpu.rs"]
+mod gpu;
 #[cfg(feature = "onnx")]
 mod infer;
 mod mishaps;

@@ -108,6 +108,13 @@ pub fn text(board: &Board) -> String {
             }
         }
     }
+    out.family("tamis_stream_info", "gauge", "What encodes a stream.");
+    for (_, seat) in &seats {
+        let device = seat.seen().device.clone();
+        if !device.is_empty() {
+            out.row(&[("stream", &seat.name), ("device", &device)], 1.0);
+        }
+    }
     if let Some((status, quota)) = board.store() {
         stored(&mut out, &status, quota);
     }

@@ -43,6 +43,8 @@ pub struct Seen {
     /// Times and bits of the newest items.
     recent: VecDeque<(Instant, u64)>,
     pub kind: Option<&'static str>,
+    /// What encoded the last item.
+    pub device: String,
     pub extent: Vec<usize>,
     pub quality: u8,
     /// Channels and bits of each group of the last packet.
@@ -166,6 +168,7 @@ impl Seat {
         if let (Some(packet), Some(header)) = (&item.packet, &item.header) {
             let sound = header.rate() > 0;
             seen.kind = Some(if sound { "sound" } else { "picture" });
+            seen.device.clone_from(&header.device);
             seen.extent = packet.header.extent.to_vec();
             seen.quality = packet.header.quality.value();
             let first = packet.header.first_group;

@@ -190,6 +190,7 @@ impl Board {
         let tokens = seen.tokens.as_ref().map(|(grid, kept)| json!({ "grid": grid, "kept": kept }));
         json!({
             "name": seat.name, "kind": seen.kind, "state": state, "reason": silent,
+            "device": (!seen.device.is_empty()).then_some(&seen.device),
             "extent": seen.extent, "received": report.received, "delivered": report.delivered,
             "dropped": report.dropped, "lost": report.lost, "in_flight": report.in_flight(),
             "unaccounted": report.unaccounted(), "restarts": seen.restarts, "fps": fps,

@@ -169,11 +169,13 @@ impl StreamConfig {
             }
             Some(target) => {
                 let rated = Rated::new(bundle.clone(), channels, pack, target)?;
+                let rated = rated.device(self.codec.device)?;
                 stages.push(Box::new(if self.is_live() { rated.quick() } else { rated }));
             }
             None => {
                 let quality = self.codec.quality.map_or(Ok(Quality::DEFAULT), Quality::new)?;
                 let encode = Encode::new(bundle.clone(), channels, quality)?;
+                let encode = encode.device(self.codec.device)?;
                 stages.push(Box::new(encode.ladder(ladder.clone())));
                 stages.push(Box::new(pack));
             }

@@ -14,7 +14,7 @@ use crate::pipeline::media::{CHANNELS_LIMIT, FPS, Limits, RATE_LIMIT, check_soun
 use crate::pipeline::sources::Pixels;
 use crate::pipeline::sources::gst::{self, Media};
 use crate::pipeline::stages::{Encode, Every, KEYS, Pack, Rated, check_fit};
-use crate::runtime::find_bundle;
+use crate::runtime::{Device, find_bundle};
 
 /// Longest sound made in code: four months.
 const SECONDS_LIMIT: f64 = 1e7;
@@ -169,7 +169,8 @@ fn check_replay(config: &StreamConfig) -> Result<()> {
     let usual = codec.target().is_none()
         && codec.quality.is_none()
         && codec.coder == Coder::default()
-        && codec.keys == KEYS;
+        && codec.keys == KEYS
+        && codec.device == Device::Cpu;
     if !usual {
         let reason =
             "what is replayed is coded already; bundle and channels are all that can be said";

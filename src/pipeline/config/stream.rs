@@ -14,7 +14,7 @@ use crate::pipeline::rate::Bucket;
 use crate::pipeline::sources::gst::{Launch, Media};
 use crate::pipeline::sources::{Depth, Pixels};
 use crate::pipeline::stages::{Hours, KEYS, Target};
-use crate::runtime::{HeadOptions, options_within};
+use crate::runtime::{Device, HeadOptions, options_within};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -320,6 +320,9 @@ pub struct CodecConfig {
     pub bitrate: Option<f64>,
     /// Channels kept: the end of one of the bundle's groups.
     pub channels: Option<usize>,
+    /// Where pictures are encoded: `cpu`, `cuda:0` (and no other), `auto`.
+    #[serde(default)]
+    pub device: Device,
     /// `dense` or `fast`.
     #[serde(default)]
     pub coder: Coder,

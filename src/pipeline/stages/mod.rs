@@ -26,10 +26,11 @@ use super::heads::Pool;
 use super::item::{Item, Parts};
 use super::ladder::Ladder;
 use super::line::Stage;
+use super::warning::Warning;
 use crate::bitstream::StreamHeader;
-use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
+use crate::codec::{Bundle, Frame, Kind, Latent, Quality, Samples, Stamp};
 use crate::error::{Error, Result};
-use crate::runtime::Encoder;
+use crate::runtime::{Device, Encoder};
 
 /// Keeps one picture in `n`: the first, and every n-th after it. Sounds are refused.
 #[derive(Debug)]
@@ -282,6 +283,36 @@ impl Encode {
         self.encoder.set_threads(threads);
         self
     }
+
+    /// Encodes on a device.
+    ///
+    /// # Errors
+    /// As [`Encoder::set_device`].
+    pub fn device(mut self, device: Device) -> Result<Self> {
+        self.encoder.set_device(device)?;
+        Ok(self)
+    }
+
+    /// Latents of a batch of pictures that the encoder takes together; none if it takes them one by one,
+    /// or if one of them fails.
+    fn together(&mut self, batch: &[Item]) -> Result<Vec<Option<Latent>>> {
+        let bundle = self.encoder.bundle();
+        if bundle.kind != Kind::Image || !self.encoder.batches() || batch.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let fits = |f: &&Frame| !f.is_audio() && check_fit(bundle, Kind::Image, f.channels).is_ok();
+        let frames: Vec<Option<&Frame>> =
+            batch.iter().map(|item| item.frame.as_ref().filter(fits)).collect();
+        let there: Vec<&Frame> = frames.iter().flatten().copied().collect();
+        match self.encoder.push_all(&there) {
+            Ok(latents) => {
+                let mut latents = latents.into_iter();
+                Ok(frames.iter().map(|f| f.and_then(|_| latents.next())).collect())
+            }
+            Err(e @ Error::Device { .. }) => Err(e),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
 }
 
 impl Stage for Encode {
@@ -298,7 +329,9 @@ impl Stage for Encode {
     }
 
     fn run(&mut self, batch: &mut [Item]) -> Result<()> {
+        let mut together = self.together(batch)?.into_iter();
         for item in batch {
+            let ready = together.next().flatten();
             let Some(frame) = &item.frame else { continue };
             if item.stamp.stream != self.stream || item.stamp.index != self.next {
                 // A sound whose end, or a part, was lost on the way must not run on into what follows.
@@ -308,7 +341,11 @@ impl Stage for Encode {
             self.next = item.stamp.index + 1;
             let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
             let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
-            match fits.and_then(|()| self.encoder.push(frame, item.end)) {
+            let latent = fits.and_then(|()| match ready {
+                Some(latent) => Ok(latent),
+                None => self.encoder.push(frame, item.end),
+            });
+            match latent {
                 // Of a sound that is coded whole nothing comes before its end.
                 Ok(latent)
                     if latent.cells() == 0 && !item.end && self.encoder.bundle().is_whole() => {}
@@ -316,11 +353,12 @@ impl Stage for Encode {
                     if let Some(ladder) = &self.ladder {
                         latent.truncate(ladder.rung().channels);
                     }
-                    let b = self.encoder.bundle();
-                    item.header =
-                        Some(StreamHeader::new(b, frame.layout, frame.channels, &item.stamp));
+                    item.header = Some(header(&self.encoder, frame, &item.stamp));
                     item.latent = Some(latent);
+                    item.warnings.extend(given_up(&mut self.encoder));
                 }
+                // The next frame would fare no better.
+                Err(e @ Error::Device { .. }) => return Err(e),
                 Err(e) => item.lose("encode", e),
             }
         }
@@ -330,6 +368,17 @@ impl Stage for Encode {
     fn reset(&mut self) {
         self.encoder.reset();
     }
+}
+
+/// What a recording of a frame begins with.
+fn header(encoder: &Encoder, frame: &Frame, stamp: &Stamp) -> StreamHeader {
+    let header = StreamHeader::new(encoder.bundle(), frame.layout, frame.channels, stamp);
+    StreamHeader { device: encoder.device().to_owned(), ..header }
+}
+
+/// That the processor encodes from here on.
+fn given_up(encoder: &mut Encoder) -> Option<Warning> {
+    Some(format!("{}; the processor encodes from here on", encoder.given_up()?).into())
 }
 
 /// Refuses frames that a bundle does not code whole: of the other kind, or with colours or sound

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Pack, check_fit};
+use super::{Pack, check_fit, given_up, header};
 use crate::bitstream::{Packet, PacketWriter, StreamHeader};
 use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Quantizer, Stamp};
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Stage;
 use crate::pipeline::rate::Bucket;
 use crate::pipeline::warning::Warning;
-use crate::runtime::Encoder;
+use crate::runtime::{Device, Encoder};
 
 /// How far from its size a packet may be before the search goes on.
 const NEAR: f64 = 0.004;
@@ -123,6 +123,15 @@ impl Rated {
     pub fn threads(mut self, threads: usize) -> Self {
         self.encoder.set_threads(threads);
         self
+    }
+
+    /// Encodes on a device.
+    ///
+    /// # Errors
+    /// As [`Encoder::set_device`].
+    pub fn device(mut self, device: Device) -> Result<Self> {
+        self.encoder.set_device(device)?;
+        Ok(self)
     }
 
     /// `overhead` is what the recording holds besides its packets, in bytes.
@@ -354,9 +363,8 @@ impl Stage for Rated {
             }
             self.next = item.stamp.index + 1;
             let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
-            let b = self.encoder.bundle();
-            let header = StreamHeader::new(b, frame.layout, frame.channels, &item.stamp);
-            let fits = check_fit(b, kind, frame.channels);
+            let header = header(&self.encoder, frame, &item.stamp);
+            let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
             let overhead = overhead(&header);
             match fits.and_then(|()| self.code(frame, item, overhead)) {
                 Ok(coded) => {
@@ -365,7 +373,9 @@ impl Stage for Rated {
                     }
                     item.header = Some(header);
                     (item.latent, item.packet) = (Some(coded.latent), Some(coded.packet));
+                    item.warnings.extend(given_up(&mut self.encoder));
                 }
+                Err(e @ Error::Device { .. }) => return Err(e),
                 Err(e) => item.lose("encode", e),
             }
         }

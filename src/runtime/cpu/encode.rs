@@ -9,11 +9,11 @@
 //! Both leave out the bands that no channel reads. What comes out, four rows of cells later, is
 //! projected and quantized while it is in registers and first-level cache.
 
+use super::super::plan::{Plan, Row};
 use super::dispatch::Kernel;
 use super::lanes::{Isa, transpose};
 use super::lift::{Between, Cells, DELAY, Packets2, Packets3, To};
 use super::pixels::{MOST, Pixels, fetch};
-use super::plan::{Plan, Row};
 use crate::codec::fixed::{self, BANDS, CELL, HALF_BANDS, LEVELS};
 use crate::signal::{cells, mirror};
 

@@ -9,7 +9,6 @@ mod encode;
 mod lanes;
 mod lift;
 mod pixels;
-mod plan;
 
 pub use self::dispatch::Simd;
 
@@ -19,7 +18,7 @@ use self::decode::{BackPlan, Input};
 use self::dispatch::Threads;
 use self::encode::{ABOVE, Out};
 use self::pixels::Pixels;
-use self::plan::Plan;
+use super::plan::Plan;
 use crate::codec::fixed::CELL;
 use crate::codec::{Bundle, Frame, Latent, Quality};
 use crate::signal::cells;
