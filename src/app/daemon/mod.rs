@@ -60,6 +60,9 @@ pub fn run(typed: &Run) -> anyhow::Result<Outcome> {
         if let Some(infer) = &stream.infer {
             infer.options()?.1.into_iter().for_each(say);
         }
+        if let Some(reason) = stream.codec.device.check()?.instead {
+            say(format_args!("{}: no GPU, the processor encodes: {reason}", stream.name));
+        }
     }
     let mut daemon = Daemon::begin(&typed.config, config)?;
     let ended = daemon.turn();
