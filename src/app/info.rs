@@ -201,6 +201,9 @@ impl Counts {
                 };
                 windows.iter().map(one).collect::<Vec<_>>()
             });
+            let mut devices: Vec<&str> = self.headers.iter().map(|h| &h.device[..]).collect();
+            devices.sort_unstable();
+            devices.dedup();
             let mut fields = json!({
                 "path": name,
                 "codec": first.map(|h| h.codec.to_string()),
@@ -213,6 +216,7 @@ impl Counts {
                 "bpp": bits(self.bytes),
                 "coder": coder,
                 "continued": self.continued,
+                "devices": devices,
                 "decoders": decoders,
                 "quality": self.qualities.map(|(a, b)| [a.value(), b.value()]),
                 "groups": list,
