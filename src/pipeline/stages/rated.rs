@@ -371,7 +371,7 @@ impl Stage for Rated {
                     if let Target::Density(_) = self.target {
                         item.warnings.extend(coded.miss());
                     }
-                    item.header = Some(header);
+                    item.header = Some(self::header(&self.encoder, frame, &item.stamp));
                     (item.latent, item.packet) = (Some(coded.latent), Some(coded.packet));
                     item.warnings.extend(given_up(&mut self.encoder));
                 }
