@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser;
 use clap::{Parser, Subcommand};
 
+use super::shard::Shard;
 use crate::lab::order::By;
 use crate::pipeline::media::FPS;
 use crate::runtime::{Device, Policy};
@@ -121,6 +122,9 @@ pub struct Encode {
     /// Pictures of a stream from one that stands alone to the next; those between may continue the one before
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
     pub keys: u64,
+    /// Only the I-th of N parts of the files, from 0; what is done already, by any process, is passed over
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Where pictures are encoded: cpu, cuda:0 and so on (no other), or auto (a GPU if there is one)
     #[arg(long, default_value_t = Device::Cpu, value_parser = device)]
     pub device: Device,

@@ -23,6 +23,12 @@ impl Codecs {
         Ok(Self { asked, ..Self::default() })
     }
 
+    /// Names what was asked for: its numbers and tables, or nothing.
+    pub fn ids(&self) -> String {
+        let ids = |b: &Arc<Bundle>| format!("{} with tables {}", b.codec_id(), b.tables_id());
+        self.asked.as_ref().map_or_else(|| "by content".into(), ids)
+    }
+
     /// The bundle asked for, else the shipped one that fits: `rgb` for pictures, `stereo` for
     /// pairs of sound channels, `mono` for any other number.
     ///

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::args::Encode as Typed;
 use super::codecs::Codecs;
 use super::files;
+use super::shard::Done;
 use super::{Outcome, outcome, print_aside, print_line, say, say_once, stop_flag, tell, unread};
 use crate::bitstream::Coder;
 use crate::codec::{Layout, Quality};
@@ -66,6 +67,10 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     };
     let stop = stop_flag();
     if !files::is_folder(&typed.output) {
+        if typed.shard.is_some() {
+            let reason = "parts are for a folder of outputs; let --output end in /";
+            return Err(Error::config("--shard", reason).into());
+        }
         files::spare_inputs(&found, &typed.output)?;
         files::check_ending(&typed.output, "tamis")?;
         let paths = found.into_iter().map(|f| f.path).collect();
@@ -75,13 +80,24 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         report(typed.json, to_stdout, &coded.json(&typed.output), &coded.words(&typed.output))?;
         return Ok(coded.outcome());
     }
-    let bar = files::progress(found.len() as u64, "encoding");
     let single = found.len() == 1;
-    let jobs: Vec<(Found, PathBuf)> = {
+    let mut jobs: Vec<(Found, PathBuf)> = {
         let outputs = files::outputs(&found);
         let place = |o: PathBuf| files::with_ending(&typed.output.join(o), "tamis");
         found.into_iter().zip(outputs.into_iter().map(place)).collect()
     };
+    let mut done = None;
+    if let Some(shard) = typed.shard {
+        let ledger = Done::open(&typed.output, shard, settings(typed, &job.codecs))?;
+        let all = jobs.len();
+        jobs.retain(|(input, _)| shard.takes(input));
+        let mine = jobs.len();
+        jobs.retain(|(input, output)| !ledger.has(input, output));
+        let before = mine - jobs.len();
+        say(format_args!("shard {shard}: {mine} of {all} files, {before} of them done already"));
+        done = Some(ledger);
+    }
+    let bar = files::progress(jobs.len() as u64, "encoding");
     let results: Vec<Option<Result<Coded>>> = jobs
         .par_iter()
         .map(|(input, output)| {
@@ -90,6 +106,12 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             }
             let coded = files::make_folder_of(output)
                 .and_then(|()| job.encode(vec![input.path.clone()], output, &stop))
+                .and_then(|coded| {
+                    // What lost something is tried again, and said again.
+                    let whole = !coded.report.unread && !coded.report.has_losses();
+                    done.as_ref().filter(|_| whole).map_or(Ok(()), |d| d.note(input, output))?;
+                    Ok(coded)
+                })
                 // The only input's error ends the verb and is said there.
                 .inspect_err(|e| {
                     if !single {
@@ -124,6 +146,17 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         }
     }
     Ok(all)
+}
+
+/// What outputs depend on besides their inputs.
+fn settings(typed: &Typed, codecs: &Codecs) -> String {
+    let Typed { quality, bpp, bitrate, channels, coder, keys, input, .. } = typed;
+    let version = env!("CARGO_PKG_VERSION");
+    let codec = codecs.ids();
+    format!(
+        "tamis {version}, codec {codec}, quality {quality}, bpp {bpp:?}, bitrate {bitrate:?}, channels \
+         {channels:?}, coder {coder:?}, keys {keys}, {input:?}"
+    )
 }
 
 /// One line about an output: on stdout, or on stderr if the data itself goes to stdout.

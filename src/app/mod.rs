@@ -29,6 +29,7 @@ mod plan;
 mod receive;
 mod recover;
 mod replay;
+mod shard;
 mod time;
 #[cfg(feature = "onnx")]
 mod tune;

@@ -18,6 +18,7 @@ mod mishaps;
 mod onnx;
 mod order;
 mod rate;
+mod shard;
 mod spared;
 #[cfg(feature = "onnx")]
 #[path = "../common/vit.rs"]
