@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Span, plain};
+use crate::codec::{Arithmetic, Bundle, FrameRef, Kind, Latent, Layout, Quality, Span, plain};
 use crate::error::{Error, Result};
 use crate::signal::{Analysis, Ends, cells, mirror};
 
@@ -142,7 +142,7 @@ impl Encoder {
     ///
     /// # Errors
     /// `Shape` if the frame does not fit the bundle or the chunks before it.
-    pub fn push(&mut self, frame: &Frame, end: bool) -> Result<Latent> {
+    pub fn push<'a>(&mut self, frame: impl Into<FrameRef<'a>>, end: bool) -> Result<Latent> {
         let mut latent = Latent {
             codec: self.bundle.codec_id(),
             channels: 0,
@@ -161,7 +161,13 @@ impl Encoder {
     ///
     /// # Errors
     /// Those of [`Self::push`]; what the latent holds then is not defined.
-    pub fn push_into(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+    pub fn push_into<'a>(
+        &mut self,
+        frame: impl Into<FrameRef<'a>>,
+        end: bool,
+        latent: &mut Latent,
+    ) -> Result<()> {
+        let frame = frame.into();
         if let Some(earlier) = &mut self.earlier {
             earlier.clone_from(&self.sound);
         }
@@ -175,14 +181,15 @@ impl Encoder {
         }
     }
 
-    fn picture(&mut self, frame: &Frame, latent: &mut Latent) -> Result<()> {
-        let &[height, width] = &frame.extent[..] else {
+    fn picture(&mut self, frame: FrameRef<'_>, latent: &mut Latent) -> Result<()> {
+        let &[height, width] = frame.extent else {
             return Err(Error::shape("frame kind", "a picture, and a codec of them", "sound"));
         };
         let grid = [height, width].map(|e| cells(e, self.bundle.cell()));
         latent.grid.clear();
         latent.grid.extend(grid);
-        latent.extent.clone_from(&frame.extent);
+        latent.extent.clear();
+        latent.extent.extend_from_slice(frame.extent);
         latent.span = Span::default();
         latent.values.resize(self.channels * grid[0] * grid[1], 0);
         match &mut self.fixed {
@@ -192,7 +199,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn float(&self, frame: &Frame, grid: &[usize; 2], values: &mut [i16]) {
+    fn float(&self, frame: FrameRef<'_>, grid: &[usize; 2], values: &mut [i16]) {
         let cells = grid[0] * grid[1];
         // Periodic ends tie every row to every other.
         let strip = if self.bundle.ends == Ends::Periodic { grid[0].max(1) } else { STRIP };
@@ -208,7 +215,7 @@ impl Encoder {
     }
 
     /// All cells come with the last chunk.
-    fn whole(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+    fn whole(&mut self, frame: FrameRef<'_>, end: bool, latent: &mut Latent) -> Result<()> {
         let rows = plain::rows(&self.bundle, frame.channels);
         let pushed = rows.and_then(|rows| Collected::push(&mut self.whole, frame).map(|()| rows));
         // The end of a sound is its end, also where it is refused.
@@ -226,7 +233,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn chunk(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+    fn chunk(&mut self, frame: FrameRef<'_>, end: bool, latent: &mut Latent) -> Result<()> {
         let Layout::Audio { rate } = frame.layout else {
             return Err(Error::shape("frame kind", "audio", "image"));
         };
@@ -284,7 +291,7 @@ impl Encoder {
 }
 
 impl Sound {
-    fn push(&mut self, frame: &Frame, cell: usize, end: bool) {
+    fn push(&mut self, frame: FrameRef<'_>, cell: usize, end: bool) {
         let channels = self.channels;
         self.pushed += frame.extent[0] as u64;
         frame.values(&mut self.samples);
