@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use common::{Noise, audio_bundle, identity, image_bundle, picture, sound};
 use proptest::prelude::*;
-use tamis::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, plain};
+use tamis::codec::{
+    Bundle, Frame, FrameRef, Kind, Latent, Layout, Quality, Samples, SamplesRef, Span, plain,
+};
 use tamis::runtime::{Decoder, Encoder, find_bundle, find_codec, shipped_bundles};
 use tamis::signal::Ends;
 
@@ -32,6 +34,40 @@ fn strips_equal_the_whole_picture() {
             values(&back).iter().zip(values(&frame)).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
         assert!(error < 0.1, "{h}x{w}: off by {error}");
     }
+}
+
+#[test]
+fn borrowed_samples_give_the_latents_of_owned_ones() {
+    for (bundle, frame) in [
+        (Arc::new(find_bundle("rgb").unwrap()), picture(50, 70, 1)),
+        (image_bundle(), picture(50, 70, 2)),
+        (audio_bundle(1), sound(1000, 1, 8000, 3)),
+    ] {
+        let n = bundle.channels();
+        let owned =
+            Encoder::new(bundle.clone(), n, Quality::DEFAULT).unwrap().push(&frame, true).unwrap();
+        let (layout, channels) = (frame.layout, frame.channels);
+        let samples = SamplesRef::from(&frame.samples);
+        let borrowed = FrameRef::new(layout, channels, &frame.extent, samples).unwrap();
+        let mut encoder = Encoder::new(bundle, n, Quality::DEFAULT).unwrap();
+        assert_eq!(encoder.push(borrowed, true).unwrap(), owned);
+        let short = FrameRef { samples: SamplesRef::U8(&[0; 5]), ..borrowed };
+        assert!(FrameRef::new(layout, channels, short.extent, short.samples).is_err());
+    }
+}
+
+#[test]
+fn scaled_reals_refuse_what_does_not_fit() {
+    let bundle = image_bundle();
+    let latent = plain::encode(&bundle, &picture(20, 20, 1), 96, Quality::DEFAULT).unwrap();
+    let all = bundle.scaled(&latent, 192).unwrap();
+    assert_eq!(all.len(), 192 * 9);
+    assert_eq!(bundle.scaled(&latent, 10).unwrap(), all[..10 * 9]);
+    assert!(all[96 * 9..].iter().all(|&x| x == 0.0));
+    assert!(bundle.scaled(&latent, 193).is_err());
+    assert!(find_bundle("rgb").unwrap().scaled(&latent, 3).is_err());
+    let short = Latent { values: vec![0; 5], ..latent };
+    assert!(bundle.scaled(&short, 3).is_err());
 }
 
 /// Encodes a sound in chunks, decodes the latents one by one, and returns all of both.

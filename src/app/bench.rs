@@ -101,7 +101,8 @@ fn gpu(typed: &Typed, names: &[String]) -> anyhow::Result<Outcome> {
             let mut encoder = Encoder::new(bundle.clone(), channels, Quality::DEFAULT)?;
             encoder.set_device(typed.device)?;
             for frames in &pictures {
-                let frame = if bundle.inputs == 1 { &gray(frames)[0] } else { &frames[0] };
+                let gray = if bundle.inputs == 1 { gray(&frames[..1]) } else { Vec::new() };
+                let frame = gray.first().unwrap_or(&frames[0]).view();
                 let bar = files::progress(0, "measuring");
                 let speeds = encoder.gpu_speeds(frame, typed.batch, time)?;
                 bar.finish_and_clear();

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::contexts::Contexts;
 use super::fixed;
-use super::latent::CodecId;
+use super::latent::{CodecId, Latent};
 use super::projection::Projection;
 use super::quality::Quality;
 use super::quantize::Quantizer;
@@ -186,6 +186,39 @@ impl Bundle {
         let step = self.parts.steps[channel] * quality.factor();
         let rounding = self.rounding(channel, quality, thrift);
         self.parts.quantizer.quantize(reals, step, rounding, out);
+    }
+
+    /// Reals of the first `channels` channels of a latent, each divided by its deviation: what heads
+    /// read, so that its meaning does not depend on quality.
+    ///
+    /// Shape: `[channels, grid...]`; channels that the latent lacks are zero.
+    ///
+    /// # Errors
+    /// `Bundle` if the latent is of another codec, `Shape` if the bundle has fewer channels or the
+    /// latent's parts disagree.
+    pub fn scaled(&self, latent: &Latent, channels: usize) -> Result<Vec<f32>> {
+        if latent.codec != self.codec {
+            let reason = format!("latent is of codec {}, not {}", latent.codec, self.codec);
+            return Err(Error::bundle(&self.parts.card.name, reason));
+        }
+        if channels.max(latent.channels) > self.channels() {
+            let (all, asked) = (self.channels(), channels.max(latent.channels));
+            return Err(Error::shape("channels", format!("at most {all}"), asked));
+        }
+        let cells = latent.cells();
+        if latent.values.len() != latent.channels * cells {
+            let expected = latent.channels * cells;
+            return Err(Error::shape("latent values", expected, latent.values.len()));
+        }
+        let mut values = vec![0.0; channels * cells];
+        let present = latent.channels.min(channels);
+        for (c, out) in values.chunks_exact_mut(cells.max(1)).take(present).enumerate() {
+            let step = self.parts.steps[c];
+            self.parts.quantizer.dequantize(latent.channel(c), step, latent.quality, out);
+            let deviation = self.parts.deviation[c];
+            out.iter_mut().for_each(|x| *x /= deviation);
+        }
+        Ok(values)
     }
 
     /// Names the numbers of its latents.

@@ -12,7 +12,7 @@
 //! times 1.2301 for each level of the transform and axis at DC.
 
 use super::bundle::Bundle;
-use super::frame::{Frame, Samples};
+use super::frame::{FrameRef, SamplesRef};
 use super::latent::Latent;
 use super::quality::Quality;
 use super::yuv;
@@ -36,14 +36,14 @@ pub(crate) const fn inner(inputs: usize) -> usize {
 }
 
 /// Sample `i` of the interleaved values, 8 to an 8-bit level.
-fn value(samples: &Samples, i: usize) -> i16 {
+fn value(samples: SamplesRef<'_>, i: usize) -> i16 {
     let wide = |v: u32| ((v * 2040 + 32767) / 65535) as i16;
     match samples {
-        Samples::U8(v) | Samples::Nv12(v) | Samples::Yuyv(v) => i16::from(v[i]) * 8,
-        Samples::U16(v) => wide(v[i].into()),
-        Samples::I16(v) => wide((i32::from(v[i]) + 32768) as u32),
+        SamplesRef::U8(v) | SamplesRef::Nv12(v) | SamplesRef::Yuyv(v) => i16::from(v[i]) * 8,
+        SamplesRef::U16(v) => wide(v[i].into()),
+        SamplesRef::I16(v) => wide((i32::from(v[i]) + 32768) as u32),
         // NaN becomes 0.
-        Samples::F32(v) => wide((v[i].clamp(0.0, 1.0) * 65535.0).round() as u32),
+        SamplesRef::F32(v) => wide((v[i].clamp(0.0, 1.0) * 65535.0).round() as u32),
     }
 }
 
@@ -55,11 +55,11 @@ pub(crate) const CHROMA: [[i16; 2]; 3] = [[3329, 1604], [-4131, 3269], [-5736, -
 /// The sum of the colours of a pixel, and both opponents.
 ///
 /// Opponents are red - blue and 2 green - red - blue. Gray feeds every input of a colour codec.
-pub(crate) fn pixel(frame: &Frame, y: usize, x: usize) -> [i16; 3] {
+pub(crate) fn pixel(frame: FrameRef<'_>, y: usize, x: usize) -> [i16; 3] {
     let extent = [frame.extent[0], frame.extent[1]];
-    let [luma, blue, red] = match &frame.samples {
-        Samples::Nv12(v) => yuv::nv12(v, extent, y, x),
-        Samples::Yuyv(v) => yuv::yuyv(v, extent, y, x),
+    let [luma, blue, red] = match frame.samples {
+        SamplesRef::Nv12(v) => yuv::nv12(v, extent, y, x),
+        SamplesRef::Yuyv(v) => yuv::yuyv(v, extent, y, x),
         samples => {
             let at = (y * extent[1] + x) * frame.channels;
             let [r, g, b] = [0, 1, 2].map(|c| value(samples, at + c.min(frame.channels - 1)));
@@ -73,7 +73,7 @@ pub(crate) fn pixel(frame: &Frame, y: usize, x: usize) -> [i16; 3] {
 }
 
 /// The sum and, for three inputs, the opponents of half size, all of whole cells.
-fn planes(inputs: usize, frame: &Frame) -> [Vec<i16>; 3] {
+fn planes(inputs: usize, frame: FrameRef<'_>) -> [Vec<i16>; 3] {
     let (h, w) = (frame.extent[0], frame.extent[1]);
     let (height, width) = (cells(h, CELL) * CELL, cells(w, CELL) * CELL);
     let mut out: [Vec<i16>; 3] = Default::default();
@@ -152,7 +152,7 @@ fn places(width: usize, height: usize, levels: u32) -> impl Iterator<Item = usiz
 }
 
 /// Band values of a frame: `[inner, cells]`.
-pub(crate) fn bands(inputs: usize, frame: &Frame) -> Vec<i16> {
+pub(crate) fn bands(inputs: usize, frame: FrameRef<'_>) -> Vec<i16> {
     let width = cells(frame.extent[1], CELL) * CELL;
     if frame.positions() == 0 {
         return Vec::new();
@@ -172,7 +172,7 @@ pub(crate) fn whole(weight: f32, unit: f32) -> i16 {
 }
 
 /// Reals of a frame before quantization: `[channels, cells]`, whole numbers.
-pub(crate) fn reals(bundle: &Bundle, frame: &Frame, channels: usize) -> Vec<i16> {
+pub(crate) fn reals(bundle: &Bundle, frame: FrameRef<'_>, channels: usize) -> Vec<i16> {
     let bands = bands(bundle.inputs, frame);
     let cells = bands.len() / inner(bundle.inputs);
     let mut out = vec![0; channels * cells];

@@ -58,6 +58,35 @@ pub enum Samples {
 impl Samples {
     /// Number of values as they are stored.
     pub fn len(&self) -> usize {
+        SamplesRef::from(self).len()
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// [`Samples`] that stand in memory of others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SamplesRef<'a> {
+    /// As [`Samples::U8`].
+    U8(&'a [u8]),
+    /// As [`Samples::U16`].
+    U16(&'a [u16]),
+    /// As [`Samples::I16`].
+    I16(&'a [i16]),
+    /// As [`Samples::F32`].
+    F32(&'a [f32]),
+    /// As [`Samples::Nv12`].
+    Nv12(&'a [u8]),
+    /// As [`Samples::Yuyv`].
+    Yuyv(&'a [u8]),
+}
+
+impl SamplesRef<'_> {
+    /// Number of values as they are stored.
+    pub fn len(&self) -> usize {
         match self {
             Self::U8(v) | Self::Nv12(v) | Self::Yuyv(v) => v.len(),
             Self::U16(v) => v.len(),
@@ -81,6 +110,19 @@ impl Samples {
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl<'a> From<&'a Samples> for SamplesRef<'a> {
+    fn from(samples: &'a Samples) -> Self {
+        match samples {
+            Samples::U8(v) => Self::U8(v),
+            Samples::U16(v) => Self::U16(v),
+            Samples::I16(v) => Self::I16(v),
+            Samples::F32(v) => Self::F32(v),
+            Samples::Nv12(v) => Self::Nv12(v),
+            Samples::Yuyv(v) => Self::Yuyv(v),
+        }
     }
 }
 
@@ -112,30 +154,7 @@ impl Frame {
         extent: Vec<usize>,
         samples: Samples,
     ) -> Result<Self> {
-        let (axes, fixed) = match layout {
-            Layout::Gray => (2, Some(1)),
-            Layout::Rgb => (2, Some(3)),
-            Layout::Audio { .. } => (1, None),
-        };
-        if extent.len() != axes {
-            return Err(Error::shape("frame extent", format!("{axes} axes"), extent.len()));
-        }
-        if channels == 0 || fixed.is_some_and(|c| c != channels) {
-            return Err(Error::shape("frame channels", fixed.unwrap_or(1), channels));
-        }
-        let expected = match (&samples, &extent[..]) {
-            (Samples::Nv12(_), &[h, w]) if layout == Layout::Rgb => yuv::nv12_len([h, w]),
-            (Samples::Yuyv(_), &[h, w]) if layout == Layout::Rgb => yuv::yuyv_len([h, w]),
-            (Samples::Nv12(_) | Samples::Yuyv(_), _) => {
-                return Err(Error::shape("NV12 or YUYV frame", "Rgb", format!("{layout:?}")));
-            }
-            _ => extent.iter().try_fold(channels, |n, &e| n.checked_mul(e)),
-        };
-        let expected =
-            expected.ok_or_else(|| Error::shape("frame extent", "a product below 2^64", "more"))?;
-        if samples.len() != expected {
-            return Err(Error::shape("frame samples", expected, samples.len()));
-        }
+        FrameRef::new(layout, channels, &extent, (&samples).into())?;
         Ok(Self { layout, channels, extent, samples })
     }
 
@@ -166,35 +185,21 @@ impl Frame {
         self.extent.iter().product()
     }
 
-    /// Sample `i` of the interleaved values on the scale of the codec.
-    ///
-    /// Units: [-0.5, 0.5]; NaN and infinities become 0 and the ends of the range.
-    /// Source: walloc.md 1.1 (`u8/255 - 0.5`; sound of full scale 1 is halved).
+    /// Sample `i` of the interleaved values on the scale of the codec: [`FrameRef::value`].
     #[inline]
     pub fn value(&self, i: usize) -> f32 {
-        match &self.samples {
-            Samples::U8(v) => f32::from(v[i]) / 255.0 - 0.5,
-            Samples::U16(v) => f32::from(v[i]) / 65535.0 - 0.5,
-            Samples::I16(v) => f32::from(v[i]) / 65536.0,
-            Samples::F32(v) => {
-                let x = if v[i].is_nan() { 0.0 } else { v[i] };
-                if self.is_audio() { sound(x) } else { x.clamp(0.0, 1.0) - 0.5 }
-            }
-            Samples::Nv12(v) => self.colour(i, yuv::nv12, v),
-            Samples::Yuyv(v) => self.colour(i, yuv::yuyv, v),
-        }
+        self.view().value(i)
     }
 
-    /// Value `i` of a picture that is stored as brightness and colour differences.
-    fn colour(
-        &self,
-        i: usize,
-        pixel: fn(&[u8], [usize; 2], usize, usize) -> [u8; 3],
-        bytes: &[u8],
-    ) -> f32 {
-        let extent = [self.extent[0], self.extent[1]];
-        let [y, blue, red] = pixel(bytes, extent, i / 3 / extent[1], i / 3 % extent[1]);
-        f32::from(yuv::rgb(y, blue, red, false)[i % 3]) / 255.0 - 0.5
+    /// The frame as what its samples are borrowed for.
+    #[inline]
+    pub fn view(&self) -> FrameRef<'_> {
+        FrameRef {
+            layout: self.layout,
+            channels: self.channels,
+            extent: &self.extent,
+            samples: (&self.samples).into(),
+        }
     }
 
     /// A picture of brightness and colour differences as red, green and blue bytes; `None` if the
@@ -215,13 +220,112 @@ impl Frame {
         }
         Some(Self { samples: Samples::U8(out), extent: self.extent.clone(), ..*self })
     }
+}
+
+/// A frame whose samples stand in memory of others: what an encoder reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FrameRef<'a> {
+    /// What the samples mean.
+    pub layout: Layout,
+    /// Values per pixel or time step.
+    pub channels: usize,
+    /// Height and width, or the number of time steps.
+    pub extent: &'a [usize],
+    /// The values, interleaved.
+    pub samples: SamplesRef<'a>,
+}
+
+impl<'a> From<&'a Frame> for FrameRef<'a> {
+    fn from(frame: &'a Frame) -> Self {
+        frame.view()
+    }
+}
+
+impl<'a> FrameRef<'a> {
+    /// Checks that layout, extent and samples agree.
+    ///
+    /// # Errors
+    /// `Shape` if they do not.
+    pub fn new(
+        layout: Layout,
+        channels: usize,
+        extent: &'a [usize],
+        samples: SamplesRef<'a>,
+    ) -> Result<Self> {
+        let (axes, fixed) = match layout {
+            Layout::Gray => (2, Some(1)),
+            Layout::Rgb => (2, Some(3)),
+            Layout::Audio { .. } => (1, None),
+        };
+        if extent.len() != axes {
+            return Err(Error::shape("frame extent", format!("{axes} axes"), extent.len()));
+        }
+        if channels == 0 || fixed.is_some_and(|c| c != channels) {
+            return Err(Error::shape("frame channels", fixed.unwrap_or(1), channels));
+        }
+        let expected = match (samples, extent) {
+            (SamplesRef::Nv12(_), &[h, w]) if layout == Layout::Rgb => yuv::nv12_len([h, w]),
+            (SamplesRef::Yuyv(_), &[h, w]) if layout == Layout::Rgb => yuv::yuyv_len([h, w]),
+            (SamplesRef::Nv12(_) | SamplesRef::Yuyv(_), _) => {
+                return Err(Error::shape("NV12 or YUYV frame", "Rgb", format!("{layout:?}")));
+            }
+            _ => extent.iter().try_fold(channels, |n, &e| n.checked_mul(e)),
+        };
+        let expected =
+            expected.ok_or_else(|| Error::shape("frame extent", "a product below 2^64", "more"))?;
+        if samples.len() != expected {
+            return Err(Error::shape("frame samples", expected, samples.len()));
+        }
+        Ok(Self { layout, channels, extent, samples })
+    }
+
+    /// Whether this is sound.
+    pub fn is_audio(&self) -> bool {
+        matches!(self.layout, Layout::Audio { .. })
+    }
+
+    /// Pixels or time steps.
+    pub fn positions(&self) -> usize {
+        self.extent.iter().product()
+    }
+
+    /// Sample `i` of the interleaved values on the scale of the codec.
+    ///
+    /// Units: [-0.5, 0.5]; NaN and infinities become 0 and the ends of the range.
+    /// Source: walloc.md 1.1 (`u8/255 - 0.5`; sound of full scale 1 is halved).
+    #[inline]
+    pub fn value(&self, i: usize) -> f32 {
+        match self.samples {
+            SamplesRef::U8(v) => f32::from(v[i]) / 255.0 - 0.5,
+            SamplesRef::U16(v) => f32::from(v[i]) / 65535.0 - 0.5,
+            SamplesRef::I16(v) => f32::from(v[i]) / 65536.0,
+            SamplesRef::F32(v) => {
+                let x = if v[i].is_nan() { 0.0 } else { v[i] };
+                if self.is_audio() { sound(x) } else { x.clamp(0.0, 1.0) - 0.5 }
+            }
+            SamplesRef::Nv12(v) => self.colour(i, yuv::nv12, v),
+            SamplesRef::Yuyv(v) => self.colour(i, yuv::yuyv, v),
+        }
+    }
+
+    /// Value `i` of a picture that is stored as brightness and colour differences.
+    fn colour(
+        &self,
+        i: usize,
+        pixel: fn(&[u8], [usize; 2], usize, usize) -> [u8; 3],
+        bytes: &[u8],
+    ) -> f32 {
+        let extent = [self.extent[0], self.extent[1]];
+        let [y, blue, red] = pixel(bytes, extent, i / 3 / extent[1], i / 3 % extent[1]);
+        f32::from(yuv::rgb(y, blue, red, false)[i % 3]) / 255.0 - 0.5
+    }
 
     /// All values as [`Self::value`] gives them, in memory that is used again.
     pub(crate) fn values(&self, to: &mut Vec<f32>) {
         to.clear();
-        match &self.samples {
-            Samples::I16(v) => to.extend(v.iter().map(|&x| f32::from(x) / 65536.0)),
-            Samples::F32(v) if self.is_audio() => to.extend(v.iter().map(|&x| sound(x))),
+        match self.samples {
+            SamplesRef::I16(v) => to.extend(v.iter().map(|&x| f32::from(x) / 65536.0)),
+            SamplesRef::F32(v) if self.is_audio() => to.extend(v.iter().map(|&x| sound(x))),
             samples => to.extend((0..samples.len()).map(|i| self.value(i))),
         }
     }

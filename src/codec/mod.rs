@@ -27,7 +27,7 @@ pub(crate) mod yuv;
 pub use bundle::{Arithmetic, Bundle, Card, Kind, Parts};
 pub use contexts::{Choice, Contexts};
 pub(crate) use file::read_file;
-pub use frame::{Frame, Layout, Samples, Stamp};
+pub use frame::{Frame, FrameRef, Layout, Samples, SamplesRef, Stamp};
 pub use latent::{CodecId, Latent, Span};
 pub use projection::Projection;
 pub use quality::Quality;

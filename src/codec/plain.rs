@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::bundle::{Arithmetic, Bundle, Kind};
 use super::fixed;
-use super::frame::{Frame, Layout, Samples};
+use super::frame::{Frame, FrameRef, Layout, Samples};
 use super::latent::{Latent, Span};
 use super::quality::Quality;
 use crate::error::{Error, Result};
@@ -69,7 +69,7 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
     let channels = channels.min(bundle.channels());
     let values = match bundle.arithmetic {
         Arithmetic::Fixed => {
-            let reals = fixed::reals(bundle, frame, channels);
+            let reals = fixed::reals(bundle, frame.view(), channels);
             let cells = (reals.len() / channels.max(1)).max(1);
             let divide = |(c, y): (usize, &[i16])| {
                 let divisor = fixed::Divisor::of(bundle, c, quality, 0.0);
@@ -148,7 +148,7 @@ pub fn check(bundle: &Bundle, latent: &Latent) -> Result<()> {
 /// If the frame is no picture.
 pub fn encode_rows(
     bundle: &Bundle,
-    frame: &Frame,
+    frame: FrameRef<'_>,
     rows: Range<usize>,
     channels: usize,
 ) -> Vec<f32> {
@@ -232,7 +232,7 @@ pub(crate) fn margin(ends: Ends, rows: &Range<usize>, height: usize) -> Range<us
 }
 
 /// One colour of the rows from `top` on, mirrored to fill whole cells.
-fn load(frame: &Frame, input: usize, top: usize, width: usize, plane: &mut [f32]) {
+fn load(frame: FrameRef<'_>, input: usize, top: usize, width: usize, plane: &mut [f32]) {
     let (h, w) = (frame.extent[0], frame.extent[1]);
     let channels = frame.channels;
     // Gray feeds every input of a colour codec.
@@ -369,9 +369,9 @@ pub fn reals(bundle: &Bundle, frame: &Frame, channels: usize) -> Result<Vec<f32>
     let grid = grid(bundle, &extent(bundle, frame)?)?;
     Ok(match bundle.kind {
         Kind::Image if bundle.arithmetic == Arithmetic::Fixed => {
-            fixed::reals(bundle, frame, channels).into_iter().map(f32::from).collect()
+            fixed::reals(bundle, frame.view(), channels).into_iter().map(f32::from).collect()
         }
-        Kind::Image => encode_rows(bundle, frame, 0..grid[0], channels),
+        Kind::Image => encode_rows(bundle, frame.view(), 0..grid[0], channels),
         Kind::Audio => encode_sound(bundle, frame, &grid, channels),
     })
 }

@@ -108,9 +108,10 @@ pub fn fit<F: Sync>(
                 let frame = frame(file)?;
                 let bands = match &identity {
                     Some(identity) => plain::reals(identity, &frame, inner).ok()?,
-                    None => {
-                        fixed::bands(options.inputs, &frame).into_iter().map(f32::from).collect()
-                    }
+                    None => fixed::bands(options.inputs, frame.view())
+                        .into_iter()
+                        .map(f32::from)
+                        .collect(),
                 };
                 Some(Moments::of(&bands, inner, full))
             })

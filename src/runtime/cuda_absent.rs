@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::{Bundle, Frame, Quality};
+use crate::codec::{Bundle, FrameRef, Quality};
 use crate::error::Result;
 
 /// None.
@@ -35,7 +35,7 @@ impl GpuEncoder {
         match self.0 {}
     }
 
-    pub fn takes(_: &Frame) -> bool {
+    pub fn takes(_: FrameRef<'_>) -> bool {
         false
     }
 
@@ -43,11 +43,11 @@ impl GpuEncoder {
         match self.0 {}
     }
 
-    pub fn speeds(&mut self, _: &Frame, _: Option<usize>, _: Duration) -> Result<GpuSpeeds> {
+    pub fn speeds(&mut self, _: FrameRef<'_>, _: Option<usize>, _: Duration) -> Result<GpuSpeeds> {
         match self.0 {}
     }
 
-    pub fn encode(&mut self, _: &[&Frame], _: &mut [&mut [i16]]) -> Result<()> {
+    pub fn encode(&mut self, _: &[FrameRef<'_>], _: &mut [&mut [i16]]) -> Result<()> {
         match self.0 {}
     }
 }

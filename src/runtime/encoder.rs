@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::{Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Span, plain};
+use crate::codec::{Arithmetic, Bundle, FrameRef, Kind, Latent, Layout, Quality, Span, plain};
 use crate::error::{Error, Result};
 use crate::signal::{Analysis, Ends, cells, mirror};
 
@@ -192,7 +192,7 @@ impl Encoder {
     /// `Device` if the GPU fails or does not take such pictures.
     pub fn gpu_speeds(
         &mut self,
-        frame: &Frame,
+        frame: FrameRef<'_>,
         pictures: Option<usize>,
         time: Duration,
     ) -> Result<Option<GpuSpeeds>> {
@@ -206,13 +206,13 @@ impl Encoder {
     ///
     /// # Errors
     /// Those of [`Self::push`], of the first picture that has one.
-    pub fn push_all(&mut self, frames: &[&Frame]) -> Result<Vec<Latent>> {
-        let together = self.gpu.is_some() && frames.iter().all(|f| GpuEncoder::takes(f));
+    pub fn push_all(&mut self, frames: &[FrameRef<'_>]) -> Result<Vec<Latent>> {
+        let together = self.gpu.is_some() && frames.iter().all(|f| GpuEncoder::takes(*f));
         if !together {
-            return frames.iter().map(|frame| self.push(frame, true)).collect();
+            return frames.iter().map(|&frame| self.push(frame, true)).collect();
         }
         let mut latents = Vec::with_capacity(frames.len());
-        for frame in frames {
+        for &frame in frames {
             let mut latent = self.empty();
             self.lay_out(frame, &mut latent)?;
             latents.push(latent);
@@ -220,14 +220,14 @@ impl Encoder {
         let mut values: Vec<&mut [i16]> = latents.iter_mut().map(|l| &mut l.values[..]).collect();
         match self.on_gpu(frames, &mut values)? {
             true => Ok(latents),
-            false => frames.iter().map(|frame| self.push(frame, true)).collect(),
+            false => frames.iter().map(|&frame| self.push(frame, true)).collect(),
         }
     }
 
     /// Encodes on the GPU; `false` if that is the processor's now.
-    fn on_gpu(&mut self, frames: &[&Frame], to: &mut [&mut [i16]]) -> Result<bool> {
+    fn on_gpu(&mut self, frames: &[FrameRef<'_>], to: &mut [&mut [i16]]) -> Result<bool> {
         let Some(gpu) = &mut self.gpu else { return Ok(false) };
-        if let Some(other) = frames.iter().find(|f| !GpuEncoder::takes(f)) {
+        if let Some(other) = frames.iter().find(|f| !GpuEncoder::takes(**f)) {
             let reason = format!("takes pictures of 8 bits, not {}", other.samples.name());
             let error = Error::Device { device: gpu.name().to_owned(), reason };
             return if self.strict { Err(error) } else { Ok(false) };
@@ -255,7 +255,7 @@ impl Encoder {
     ///
     /// # Errors
     /// `Shape` if the frame does not fit the bundle or the chunks before it.
-    pub fn push(&mut self, frame: &Frame, end: bool) -> Result<Latent> {
+    pub fn push<'a>(&mut self, frame: impl Into<FrameRef<'a>>, end: bool) -> Result<Latent> {
         let mut latent = self.empty();
         self.push_into(frame, end, &mut latent)?;
         Ok(latent)
@@ -278,7 +278,13 @@ impl Encoder {
     ///
     /// # Errors
     /// Those of [`Self::push`]; what the latent holds then is not defined.
-    pub fn push_into(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+    pub fn push_into<'a>(
+        &mut self,
+        frame: impl Into<FrameRef<'a>>,
+        end: bool,
+        latent: &mut Latent,
+    ) -> Result<()> {
+        let frame = frame.into();
         if let Some(earlier) = &mut self.earlier {
             earlier.clone_from(&self.sound);
         }
@@ -292,7 +298,7 @@ impl Encoder {
         }
     }
 
-    fn picture(&mut self, frame: &Frame, latent: &mut Latent) -> Result<()> {
+    fn picture(&mut self, frame: FrameRef<'_>, latent: &mut Latent) -> Result<()> {
         self.lay_out(frame, latent)?;
         if self.gpu.is_some() && self.on_gpu(&[frame], &mut [&mut latent.values])? {
             return Ok(());
@@ -306,20 +312,21 @@ impl Encoder {
     }
 
     /// Makes room for the latents of a picture.
-    fn lay_out(&self, frame: &Frame, latent: &mut Latent) -> Result<()> {
-        let &[height, width] = &frame.extent[..] else {
+    fn lay_out(&self, frame: FrameRef<'_>, latent: &mut Latent) -> Result<()> {
+        let &[height, width] = frame.extent else {
             return Err(Error::shape("frame kind", "a picture, and a codec of them", "sound"));
         };
         let grid = [height, width].map(|e| cells(e, self.bundle.cell()));
         latent.grid.clear();
         latent.grid.extend(grid);
-        latent.extent.clone_from(&frame.extent);
+        latent.extent.clear();
+        latent.extent.extend_from_slice(frame.extent);
         latent.span = Span::default();
         latent.values.resize(self.channels * grid[0] * grid[1], 0);
         Ok(())
     }
 
-    fn float(&self, frame: &Frame, grid: &[usize; 2], values: &mut [i16]) {
+    fn float(&self, frame: FrameRef<'_>, grid: &[usize; 2], values: &mut [i16]) {
         let cells = grid[0] * grid[1];
         // Periodic ends tie every row to every other.
         let strip = if self.bundle.ends == Ends::Periodic { grid[0].max(1) } else { STRIP };
@@ -335,7 +342,7 @@ impl Encoder {
     }
 
     /// All cells come with the last chunk.
-    fn whole(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+    fn whole(&mut self, frame: FrameRef<'_>, end: bool, latent: &mut Latent) -> Result<()> {
         let rows = plain::rows(&self.bundle, frame.channels);
         let pushed = rows.and_then(|rows| Collected::push(&mut self.whole, frame).map(|()| rows));
         // The end of a sound is its end, also where it is refused.
@@ -353,7 +360,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn chunk(&mut self, frame: &Frame, end: bool, latent: &mut Latent) -> Result<()> {
+    fn chunk(&mut self, frame: FrameRef<'_>, end: bool, latent: &mut Latent) -> Result<()> {
         let Layout::Audio { rate } = frame.layout else {
             return Err(Error::shape("frame kind", "audio", "image"));
         };
@@ -411,7 +418,7 @@ impl Encoder {
 }
 
 impl Sound {
-    fn push(&mut self, frame: &Frame, cell: usize, end: bool) {
+    fn push(&mut self, frame: FrameRef<'_>, cell: usize, end: bool) {
         let channels = self.channels;
         self.pushed += frame.extent[0] as u64;
         frame.values(&mut self.samples);

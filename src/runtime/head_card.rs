@@ -198,15 +198,7 @@ impl HeadCard {
     /// As [`Self::shape`].
     pub fn input(&self, bundle: &Bundle, latent: &Latent) -> Result<(Vec<usize>, Vec<f32>)> {
         let shape = self.shape(bundle, latent)?;
-        let cells = latent.cells();
-        let mut values = vec![0.0; self.channels * cells];
-        let present = latent.channels.min(self.channels);
-        for (c, out) in values.chunks_exact_mut(cells).take(present).enumerate() {
-            let step = bundle.steps[c];
-            bundle.quantizer.dequantize(latent.channel(c), step, latent.quality, out);
-            let deviation = bundle.deviation[c];
-            out.iter_mut().for_each(|x| *x /= deviation);
-        }
+        let values = bundle.scaled(latent, self.channels)?;
         Ok((shape, values))
     }
 

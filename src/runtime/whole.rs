@@ -1,6 +1,6 @@
 //! Sounds that are coded whole: by codecs with periodic ends or padding, where the first cells need the last samples.
 
-use crate::codec::{Bundle, Frame, Latent, Layout, Quality, Span, plain};
+use crate::codec::{Bundle, Frame, FrameRef, Latent, Layout, Quality, Span, plain};
 use crate::error::{Error, Result};
 
 use super::neural::Neural;
@@ -28,7 +28,7 @@ impl Collected {
     ///
     /// # Errors
     /// `Shape` if it is of another kind, rate or number of channels, `Limit` if the sound becomes too long.
-    pub fn push(this: &mut Option<Self>, frame: &Frame) -> Result<()> {
+    pub fn push(this: &mut Option<Self>, frame: FrameRef<'_>) -> Result<()> {
         let Layout::Audio { rate } = frame.layout else {
             return Err(Error::shape("frame kind", "audio", "image"));
         };

@@ -28,7 +28,7 @@ use super::ladder::Ladder;
 use super::line::Stage;
 use super::warning::Warning;
 use crate::bitstream::StreamHeader;
-use crate::codec::{Bundle, Frame, Kind, Latent, Quality, Samples, Stamp};
+use crate::codec::{Bundle, Frame, FrameRef, Kind, Latent, Quality, Samples, Stamp};
 use crate::error::{Error, Result};
 use crate::runtime::{Device, Encoder};
 
@@ -303,7 +303,7 @@ impl Encode {
         let fits = |f: &&Frame| !f.is_audio() && check_fit(bundle, Kind::Image, f.channels).is_ok();
         let frames: Vec<Option<&Frame>> =
             batch.iter().map(|item| item.frame.as_ref().filter(fits)).collect();
-        let there: Vec<&Frame> = frames.iter().flatten().copied().collect();
+        let there: Vec<FrameRef<'_>> = frames.iter().flatten().map(|f| f.view()).collect();
         match self.encoder.push_all(&there) {
             Ok(latents) => {
                 let mut latents = latents.into_iter();

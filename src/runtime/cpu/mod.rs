@@ -20,7 +20,7 @@ use self::encode::{ABOVE, Out};
 use self::pixels::Pixels;
 use super::plan::Plan;
 use crate::codec::fixed::CELL;
-use crate::codec::{Bundle, Frame, Latent, Quality};
+use crate::codec::{Bundle, FrameRef, Latent, Quality};
 use crate::signal::cells;
 
 /// An encoder of pictures in fixed point, with its plan and its memory.
@@ -40,7 +40,7 @@ impl FixedEncoder {
     }
 
     /// Latents of a picture, `[channels, cells]`, by up to `threads` threads.
-    pub fn encode(&mut self, frame: &Frame, threads: usize, values: &mut [i16]) {
+    pub fn encode(&mut self, frame: FrameRef<'_>, threads: usize, values: &mut [i16]) {
         let extent = [frame.extent[0], frame.extent[1]];
         let [height, width] = extent.map(|e| cells(e, CELL));
         if height == 0 || width == 0 {

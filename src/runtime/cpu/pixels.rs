@@ -2,7 +2,7 @@
 
 use super::lanes::Isa;
 use crate::codec::fixed::{self, CELL, CENTRE};
-use crate::codec::{Frame, Samples};
+use crate::codec::{FrameRef, SamplesRef};
 use crate::signal::{cells, mirror};
 
 /// Bytes of the pixels that the widest registers take at once.
@@ -19,11 +19,11 @@ pub(super) enum Pixels<'a> {
     /// One byte.
     Gray8(&'a [u8]),
     /// Brightness of all pixels, and colour differences of every two rows and columns.
-    Nv12(&'a [u8], &'a [u8], &'a Frame),
+    Nv12(&'a [u8], &'a [u8], FrameRef<'a>),
     /// Brightness and colour differences in turn.
-    Yuyv(&'a [u8], &'a Frame),
+    Yuyv(&'a [u8], FrameRef<'a>),
     /// Anything else, pixel by pixel.
-    Other(&'a Frame),
+    Other(FrameRef<'a>),
 }
 
 /// Planes of `2 N` columns of two rows.
@@ -42,15 +42,15 @@ struct Row<V> {
 }
 
 impl<'a> Pixels<'a> {
-    pub fn of(frame: &'a Frame) -> Self {
-        match (&frame.samples, frame.channels) {
-            (Samples::U8(v), 3) => Self::Rgb8(v),
-            (Samples::U8(v), 1) => Self::Gray8(v),
-            (Samples::Nv12(v), _) => {
+    pub fn of(frame: FrameRef<'a>) -> Self {
+        match (frame.samples, frame.channels) {
+            (SamplesRef::U8(v), 3) => Self::Rgb8(v),
+            (SamplesRef::U8(v), 1) => Self::Gray8(v),
+            (SamplesRef::Nv12(v), _) => {
                 let (luma, chroma) = v.split_at(frame.positions());
                 Self::Nv12(luma, chroma, frame)
             }
-            (Samples::Yuyv(v), _) => Self::Yuyv(v, frame),
+            (SamplesRef::Yuyv(v), _) => Self::Yuyv(v, frame),
             _ => Self::Other(frame),
         }
     }

@@ -4,7 +4,7 @@ use cudarc::driver::DeviceRepr;
 
 use super::super::plan::Plan;
 use crate::codec::fixed::{CELL, HALF_BANDS};
-use crate::codec::{Frame, Samples};
+use crate::codec::{FrameRef, SamplesRef};
 use crate::signal::cells;
 
 /// Rows of a block of `rows`, cells of its chunks and of its segments.
@@ -25,12 +25,12 @@ pub(super) enum Format {
 }
 
 /// The bytes of a picture that the kernels take as they are; `None` for other samples.
-pub(super) fn bytes(frame: &Frame) -> Option<(Format, &[u8])> {
-    match (&frame.samples, frame.channels) {
-        (Samples::U8(v), 3) => Some((Format::Rgb, v)),
-        (Samples::U8(v), 1) => Some((Format::Gray, v)),
-        (Samples::Nv12(v), _) => Some((Format::Nv12, v)),
-        (Samples::Yuyv(v), _) => Some((Format::Yuyv, v)),
+pub(super) fn bytes(frame: FrameRef<'_>) -> Option<(Format, &[u8])> {
+    match (frame.samples, frame.channels) {
+        (SamplesRef::U8(v), 3) => Some((Format::Rgb, v)),
+        (SamplesRef::U8(v), 1) => Some((Format::Gray, v)),
+        (SamplesRef::Nv12(v), _) => Some((Format::Nv12, v)),
+        (SamplesRef::Yuyv(v), _) => Some((Format::Yuyv, v)),
         _ => None,
     }
 }
@@ -143,7 +143,7 @@ pub(super) fn tables(plan: &Plan) -> (Vec<Channel>, Vec<u32>) {
 
 impl Picture {
     /// Pictures like this one; `None` if numbers of the kernels do not reach so far.
-    pub fn new(frame: &Frame, plan: &Plan, reads: &Reads) -> Option<Self> {
+    pub fn new(frame: FrameRef<'_>, plan: &Plan, reads: &Reads) -> Option<Self> {
         let (format, bytes) = bytes(frame)?;
         let [height, width] = [frame.extent[0], frame.extent[1]];
         let [rows, cols] = [height, width].map(|e| cells(e, CELL));

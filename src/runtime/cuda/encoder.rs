@@ -12,7 +12,7 @@ use cudarc::driver::{
 use super::super::plan::Plan;
 use super::Gpu;
 use super::batch::{Channel, Picture, Reads, bytes, tables};
-use crate::codec::{Bundle, Frame, Quality};
+use crate::codec::{Bundle, FrameRef, Quality};
 use crate::error::{Error, Result};
 
 /// Bytes on the GPU that a batch may take, if it has more than one picture.
@@ -63,7 +63,7 @@ impl GpuEncoder {
     }
 
     /// Whether its samples are taken: 8 bits, in one of the layouts of cameras.
-    pub fn takes(frame: &Frame) -> bool {
+    pub fn takes(frame: FrameRef<'_>) -> bool {
         bytes(frame).is_some()
     }
 
@@ -76,7 +76,7 @@ impl GpuEncoder {
     ///
     /// # Errors
     /// `Device` if the GPU fails, `Limit` if a picture is larger than it counts.
-    pub fn encode(&mut self, frames: &[&Frame], to: &mut [&mut [i16]]) -> Result<()> {
+    pub fn encode(&mut self, frames: &[FrameRef<'_>], to: &mut [&mut [i16]]) -> Result<()> {
         let mut next = 0;
         let mut turn = 0;
         while next < frames.len() {
@@ -94,8 +94,8 @@ impl GpuEncoder {
     }
 
     /// The first pictures that are alike and fit a batch; those without a cell stand alone.
-    pub(super) fn batch(&self, frames: &[&Frame]) -> Result<(Picture, usize)> {
-        let picture = |frame: &Frame| Picture::new(frame, &self.plan, &self.reads);
+    pub(super) fn batch(&self, frames: &[FrameRef<'_>]) -> Result<(Picture, usize)> {
+        let picture = |frame: FrameRef<'_>| Picture::new(frame, &self.plan, &self.reads);
         let Some(first) = picture(frames[0]) else {
             let actual = frames[0].extent.iter().copied().max().unwrap_or(0) as u64;
             let what = "side of a picture for a GPU".into();
@@ -103,7 +103,7 @@ impl GpuEncoder {
         };
         let [bytes, tracks, latents] = first.sizes();
         let most = (BATCH_BYTES / (bytes + 2 * tracks + 2 * latents).max(1)).clamp(1, 4096);
-        let alike = |frame: &&&Frame| picture(frame).is_some_and(|p| p == first);
+        let alike = |frame: &&FrameRef<'_>| picture(**frame).is_some_and(|p| p == first);
         Ok((first, frames.iter().take(most).take_while(alike).count()))
     }
 
@@ -112,7 +112,7 @@ impl GpuEncoder {
         &mut self,
         slot: usize,
         picture: &Picture,
-        frames: &[&Frame],
+        frames: &[FrameRef<'_>],
         pictures: Range<usize>,
         to: &mut [&mut [i16]],
     ) -> std::result::Result<(), DriverError> {
@@ -125,7 +125,7 @@ impl GpuEncoder {
         let slot = &mut self.slots[slot];
         let from = slot.load(picture, pictures.len())?;
         for (to, frame) in from.chunks_exact_mut(each).zip(&frames[pictures.clone()]) {
-            to.copy_from_slice(bytes_of(frame));
+            to.copy_from_slice(bytes_of(*frame));
         }
         slot.pictures = pictures;
         match &self.tables {
@@ -303,6 +303,6 @@ fn pinned<'a, T: DeviceRepr + ValidAsZeroBits>(
 }
 
 /// The pixels of a picture that [`GpuEncoder::takes`].
-pub(super) fn bytes_of(frame: &Frame) -> &[u8] {
+pub(super) fn bytes_of(frame: FrameRef<'_>) -> &[u8] {
     bytes(frame).map_or(&[], |(_, pixels)| pixels)
 }

@@ -6,7 +6,7 @@ use cudarc::driver::DriverError;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 
 use super::encoder::{GpuEncoder, Slot, bytes_of};
-use crate::codec::Frame;
+use crate::codec::FrameRef;
 use crate::error::Result;
 
 /// Batches that are on their way at once before the clock is looked at.
@@ -36,12 +36,12 @@ impl GpuEncoder {
     /// `Device` if the GPU fails, `Limit` if the picture is larger than it counts.
     pub fn speeds(
         &mut self,
-        frame: &Frame,
+        frame: FrameRef<'_>,
         pictures: Option<usize>,
         time: Duration,
     ) -> Result<GpuSpeeds> {
         let count = pictures.unwrap_or(usize::MAX).max(1);
-        let frames: Vec<&Frame> = std::iter::repeat_n(frame, count.min(4096)).collect();
+        let frames: Vec<FrameRef<'_>> = std::iter::repeat_n(frame, count.min(4096)).collect();
         let (picture, fits) = self.batch(&frames)?;
         let count = pictures.unwrap_or(fits);
         let all = self.timed(frame, &picture, count, time);
@@ -60,7 +60,7 @@ impl GpuEncoder {
     /// Times of a batch: in the GPU's memory, from here and back, copied to it.
     fn timed(
         &mut self,
-        frame: &Frame,
+        frame: FrameRef<'_>,
         picture: &super::batch::Picture,
         count: usize,
         time: Duration,
