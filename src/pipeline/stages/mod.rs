@@ -27,7 +27,7 @@ use super::item::{Item, Parts};
 use super::ladder::Ladder;
 use super::line::Stage;
 use crate::bitstream::StreamHeader;
-use crate::codec::{Bundle, Frame, Kind, Quality, Samples};
+use crate::codec::{Bundle, Frame, Kind, Layout, Quality, Samples, bands};
 use crate::error::{Error, Result};
 use crate::runtime::Encoder;
 
@@ -193,11 +193,14 @@ impl Stage for Resize {
 /// Resizes a picture; see [`Resize`]. The result is 8-bit.
 ///
 /// # Errors
-/// `Shape` if the frame is sound or a size is 0.
+/// `Shape` if the frame is sound or of bands, or a size is 0.
 pub fn resize(frame: &Frame, height: usize, width: usize) -> Result<Frame> {
     let (h, w) = picture_extent(frame)?;
     if [h, w, height, width].contains(&0) {
         return Err(Error::shape("resize", "sizes of at least 1", format!("{width}x{height}")));
+    }
+    if frame.layout.is_bands() {
+        return Err(Error::shape("picture to resize", "gray or colours", "bands"));
     }
     let n = frame.channels;
     let (rows, columns) = (weights(h, height), weights(w, width));
@@ -306,8 +309,7 @@ impl Stage for Encode {
                 self.encoder.reset();
             }
             self.next = item.stamp.index + 1;
-            let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
-            let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
+            let fits = check_fit(self.encoder.bundle(), frame.layout, frame.channels);
             match fits.and_then(|()| self.encoder.push(frame, item.end)) {
                 // Of a sound that is coded whole nothing comes before its end.
                 Ok(latent)
@@ -333,10 +335,25 @@ impl Stage for Encode {
 }
 
 /// Refuses frames that a bundle does not code whole: of the other kind, or with colours or sound
-/// channels that would be left out. Gray feeds any picture bundle.
-pub(super) fn check_fit(bundle: &Bundle, kind: Kind, channels: usize) -> Result<()> {
+/// channels that would be left out, or with other bands. Gray feeds any bundle of colours.
+pub(crate) fn check_fit(bundle: &Bundle, layout: Layout, channels: usize) -> Result<()> {
     let codes = bundle.inputs;
+    let sound = matches!(layout, Layout::Audio { .. });
+    let kind = if sound { Kind::Audio } else { Kind::Image };
     let reason = match (bundle.kind, kind) {
+        (Kind::Image, Kind::Image)
+            if !bands::codes(bundle, layout, channels)
+                && (layout.is_bands() || ![1, 3].contains(&codes)) =>
+        {
+            let (what, number) = match layout {
+                Layout::Bands { .. } => ("bands", channels),
+                _ => ("colours", channels),
+            };
+            format!(
+                "codes pictures of {codes} values per pixel, this one has {number} {what}; fit a \
+                 bundle to such pictures: `tamis fit CUBES... -o mine`, then `--codec ./mine`"
+            )
+        }
         (Kind::Image, Kind::Audio) => {
             "codes pictures, this is sound; try `stereo` or `mono`".into()
         }
