@@ -278,8 +278,13 @@ fn bounded(bytes: &[u8], piece: usize, limits: &Limits) {
 fn readers_and_packets() {
     let seeds = seeds();
     let packers: Vec<Packer> = seeds.bundles.iter().map(|b| Packer::new(b)).collect();
-    let limits =
-        Limits { positions: 1 << 20, sound: 1 << 18, packet_bytes: 1 << 20, latent_bytes: 1 << 22 };
+    let limits = Limits {
+        positions: 1 << 20,
+        sound: 1 << 18,
+        values: 1 << 22,
+        packet_bytes: 1 << 20,
+        latent_bytes: 1 << 22,
+    };
     let (mut packets, mut latents, mut lost) = (0u64, 0u64, 0u64);
     fuzz("readers and packets", |noise| {
         let k = noise.below(seeds.files.len());

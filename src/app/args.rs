@@ -90,6 +90,9 @@ pub struct Input {
     /// Inputs are bare samples: RATE:CHANNELS:s16le or RATE:CHANNELS:f32le
     #[arg(long, value_name = "FORMAT")]
     pub raw_audio: Option<String>,
+    /// NumPy arrays are [bands, height, width] instead of [height, width, bands]
+    #[arg(long)]
+    pub bands_first: bool,
 }
 
 /// `tamis encode`
@@ -190,12 +193,16 @@ pub enum DecoderName {
 /// `tamis decode`
 #[derive(Debug, clap::Args)]
 pub struct Decode {
-    /// What is unpacked; a file is a .png, .ppm or .wav.
+    /// What is unpacked; a file is a .png, .ppm, .wav, or of bands .npy or .tif.
     #[command(flatten)]
     pub unpacking: Unpacking,
     /// Which decoder.
     #[command(flatten)]
     pub decoding: Decoding,
+    /// Of pictures of bands these only, from 0 on with commas between them: one as gray or three as red, green, blue,
+    /// each stretched from its 2nd to its 98th percentile; any number, as they are, in a .npy or .tif
+    #[arg(long, value_name = "BANDS", value_delimiter = ',')]
+    pub bands: Option<Vec<usize>>,
     /// Write sounds as 32-bit float instead of 16-bit
     #[arg(long)]
     pub float: bool,
@@ -446,7 +453,8 @@ pub struct Fit {
     /// Folder of the bundle to write
     #[arg(short, long)]
     pub output: PathBuf,
-    /// Latent channels kept [default: a quarter of the bands of pictures, all bands of sounds]
+    /// Latent channels kept [default: a quarter of the bands of pictures, 512 at most where pixels have bands, all
+    /// bands of sounds]
     #[arg(long)]
     pub channels: Option<usize>,
     /// Levels of the packet transform [default: 3 for pictures, 7 for sounds]
@@ -458,9 +466,12 @@ pub struct Fit {
     /// Pictures in floating point, every channel from all bands: slow, a little better
     #[arg(long, conflicts_with = "terms")]
     pub dense: bool,
-    /// Colours or sound channels coded together [default: as most of the inputs have]
+    /// Colours, bands or sound channels coded together [default: as most of the inputs have]
     #[arg(long)]
     pub inputs_per_frame: Option<usize>,
+    /// NumPy arrays are [bands, height, width] instead of [height, width, bands]
+    #[arg(long)]
+    pub bands_first: bool,
     /// Seconds read of each sound, so that a long one does not outweigh the others
     #[arg(long, default_value_t = super::fit::SECONDS)]
     pub seconds: f64,
@@ -522,6 +533,9 @@ pub struct Eval {
         conflicts_with = "orders"
     )]
     pub decoder: Vec<DecoderName>,
+    /// NumPy arrays are [bands, height, width] instead of [height, width, bands]
+    #[arg(long)]
+    pub bands_first: bool,
     /// Compare orders of the channels of one bundle at one quality: what the first of each give
     #[arg(long, conflicts_with = "channels")]
     pub orders: bool,

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::codec::{Bundle, Layout};
 use crate::error::{Error, Result};
+use crate::pipeline::stages::check_fit;
 use crate::runtime::find_bundle;
 
 /// The bundle that was asked for, or the shipped ones, each opened once.
@@ -30,16 +31,27 @@ impl Codecs {
     }
 
     /// The bundle asked for, else the shipped one that fits: `rgb` for pictures, `stereo` for
-    /// pairs of sound channels, `mono` for any other number.
+    /// pairs of sound channels, `mono` for any other number. None fits bands.
     ///
     /// # Errors
+    /// `Config` if the frames are of bands and no bundle was asked for that codes them;
     /// `Bundle` if a shipped bundle is shadowed by a damaged one.
     pub fn fit(&self, layout: Layout, channels: usize) -> Result<Arc<Bundle>> {
         if let Some(bundle) = &self.asked {
+            if layout.is_bands() {
+                check_fit(bundle, layout, channels).map_err(|e| Error::config("--codec", e))?;
+            }
             return Ok(Arc::clone(bundle));
         }
         let (slot, name) = match layout {
             Layout::Gray | Layout::Rgb => (0, "rgb"),
+            Layout::Bands { .. } => {
+                let reason = format!(
+                    "no shipped bundle codes pictures of {channels} bands; fit one to such pictures: \
+                     `tamis fit CUBES... -o mine`, then `--codec ./mine`"
+                );
+                return Err(Error::config("--codec", reason));
+            }
             Layout::Audio { .. } if channels.is_multiple_of(2) => (1, "stereo"),
             Layout::Audio { .. } => (2, "mono"),
         };

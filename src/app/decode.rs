@@ -1,8 +1,8 @@
 //! `tamis decode`: `.tamis` to pictures and sounds.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde_json::json;
@@ -51,9 +51,36 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let depth = if typed.float { WavDepth::F32 } else { WavDepth::I16 };
     let picture = if typed.ppm { Picture::Ppm } else { Picture::Png };
     let decoders = Decoders::new(&typed.decoding);
-    each(&typed.unpacking, &decoders, "decoding", |place, _, _| {
-        Ok(Box::new(frames(place, picture, depth)))
-    })
+    let notes = Arc::<Mutex<Vec<String>>>::default();
+    let done = each(&typed.unpacking, &decoders, "decoding", |place, _, header| {
+        let frames = frames(place, picture, depth);
+        let Some(bands) = &typed.bands else { return Ok(Box::new(frames)) };
+        check_bands(bands, header, place)?;
+        Ok(Box::new(frames.bands(bands.clone(), notes.clone())))
+    });
+    notes.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(say);
+    done
+}
+
+/// Refuses bands that a stream does not have, and a number of them that makes no picture.
+fn check_bands(bands: &[usize], header: Option<&StreamHeader>, place: &Place) -> Result<()> {
+    let Some(header) = header else { return Ok(()) };
+    let wrong = |reason| Err(Error::config("--bands", reason));
+    if !header.layout.is_bands() {
+        return wrong("these are no pictures of bands; leave it out".into());
+    }
+    if let Some(bad) = bands.iter().find(|&&b| b >= header.channels) {
+        return wrong(format!("{bad}; there are bands 0 to {}", header.channels - 1));
+    }
+    let ending = place.path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    let whole = ending.is_some_and(|e| ["npy", "tif", "tiff"].contains(&e.as_str()));
+    if (place.folder || !whole) && ![1, 3].contains(&bands.len()) {
+        return wrong(format!(
+            "{} of them make no picture; name one or three, or a .npy or .tif as output",
+            bands.len()
+        ));
+    }
+    Ok(())
 }
 
 /// Writes decoded pictures and sounds.

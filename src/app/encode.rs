@@ -205,6 +205,8 @@ struct Coded {
     /// Kilobits a second that were asked for.
     wanted: Option<f64>,
     layout: Layout,
+    /// Values per pixel or time step.
+    channels: usize,
     resampled: bool,
     bytes: u64,
     /// Pixels, or time steps times channels.
@@ -295,6 +297,7 @@ impl Job {
             },
             spent,
             layout,
+            channels,
             resampled: self.reading.rate.is_some(),
             bytes,
             seconds,
@@ -345,6 +348,10 @@ impl Coded {
             "lost": self.report.lost_count(), "bytes": self.bytes, unit: self.bits(),
             "seconds": self.seconds,
         });
+        if self.layout.is_bands() {
+            fields["bands"] = self.channels.into();
+            fields["bits_per_sample"] = json!(self.bits() / self.channels as f64);
+        }
         if let Some((low, high)) = self.spent.as_ref().and_then(|s| s.qualities) {
             fields["qualities"] = json!([low.value(), high.value()]);
         }
@@ -364,7 +371,15 @@ impl Coded {
             (0, _) => {
                 let n = self.report.delivered;
                 let s = if n == 1 { "" } else { "s" };
-                format!("{n} picture{s}, {bits:.3} bits per pixel")
+                let each = match self.layout.is_bands() {
+                    true => format!(
+                        " ({:.4} for each of {} bands)",
+                        bits / self.channels as f64,
+                        self.channels
+                    ),
+                    false => String::new(),
+                };
+                format!("{n} picture{s}, {bits:.3} bits per pixel{each}")
             }
             (rate, false) => format!("{bits:.3} bits per sample, kept at {rate} Hz"),
             (rate, true) => format!("{bits:.3} bits per sample, resampled to {rate} Hz"),

@@ -9,7 +9,7 @@ use super::args::{DecoderName, Eval as Typed};
 use super::codecs::{self, Codecs};
 use super::decoders::choose;
 use super::{Outcome, eval_orders, files, print_line};
-use crate::codec::{Bundle, Frame, Quality};
+use crate::codec::{Bundle, Frame, Layout, Quality};
 use crate::error::{Error, Result};
 use crate::lab::eval::{Measure, measure};
 use crate::lab::plot::{Plot, Point, Series, line_plot};
@@ -31,12 +31,12 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let qualities = if typed.quality.is_empty() { typical } else { &typed.quality };
     let qualities: Vec<Quality> =
         qualities.iter().map(|&q| Quality::new(q)).collect::<Result<_>>()?;
-    let limits = media::Limits::default();
+    let (limits, axes) = (media::Limits::default(), media::Axes::bands_first(typed.bands_first));
     let mut outcome = Outcome::Done;
     let mut frames: Vec<(String, Frame)> = Vec::new();
     let bar = files::progress(paths.len() as u64, "reading");
     for path in &paths {
-        match media::read(path, &limits) {
+        match media::read_with(path, &limits, axes) {
             Ok(d) => frames.push((path.display().to_string(), d.frame)),
             Err(e) => {
                 outcome = Outcome::WithLosses;
@@ -54,13 +54,17 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let Some((_, first)) = frames.first() else {
         return Err(Error::input("eval", "no readable picture or sound among the inputs").into());
     };
-    let audio = first.is_audio();
+    let of = Of::frame(first);
     let bundles: Vec<Arc<Bundle>> = if typed.codec.is_empty() {
         vec![Codecs::default().fit(first.layout, first.channels)?]
     } else {
         typed.codec.iter().map(|n| codecs::asked(n).map(Arc::new)).collect::<Result<_>>()?
     };
     if typed.orders {
+        if of == Of::Bands {
+            let reason = "compares orders for gray and colours, and these are pictures of bands";
+            return Err(Error::config("--orders", reason).into());
+        }
         let ([bundle], [quality]) = (&bundles[..], &qualities[..]) else {
             let reason = "compares the orders of one bundle at one quality; name one --codec and \
                           one --quality";
@@ -98,8 +102,8 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                 match m {
                     Ok(m) => {
                         if typed.json {
-                            let of = json!({ "path": path });
-                            print_line(fields(&m, audio, bundle, decoder.name, quality, &of))?;
+                            let about = json!({ "path": path });
+                            print_line(fields(&m, of, bundle, decoder.name, quality, &about))?;
                         }
                         good.push(m);
                     }
@@ -112,7 +116,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             if let Some(mean) = mean(&good) {
                 let n = json!({ "mean_of": good.len() });
                 if typed.json {
-                    print_line(fields(&mean, audio, bundle, decoder.name, quality, &n))?;
+                    print_line(fields(&mean, of, bundle, decoder.name, quality, &n))?;
                 }
                 curve.push((quality, mean));
             }
@@ -125,37 +129,62 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     }
     bar.finish_and_clear();
     if !typed.json {
-        table(&curves, audio, frames.len())?;
+        table(&curves, of, frames.len())?;
     }
     if let Some(output) = &typed.output {
-        files::write_whole(output, plot(&curves, audio).as_bytes())?;
+        files::write_whole(output, plot(&curves, of).as_bytes())?;
     }
     Ok(outcome)
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Colours,
+    Bands,
+    Sound,
+}
+
+impl Of {
+    fn frame(frame: &Frame) -> Self {
+        match frame.layout {
+            Layout::Gray | Layout::Rgb => Self::Colours,
+            Layout::Bands { .. } => Self::Bands,
+            Layout::Audio { .. } => Self::Sound,
+        }
+    }
+
+    /// What bits are counted by, as JSON has it.
+    fn unit(self) -> &'static str {
+        if self == Self::Colours { "bpp" } else { "bits_per_sample" }
+    }
 }
 
 type Curve = (String, Vec<(Quality, Measure)>);
 
 fn fields(
     m: &Measure,
-    audio: bool,
+    of: Of,
     bundle: &Bundle,
     decoder: &str,
     quality: Quality,
-    of: &Value,
+    about: &Value,
 ) -> Value {
-    let mut line = of.clone();
+    let mut line = about.clone();
     line["codec"] = bundle.card.name.clone().into();
     line["decoder"] = decoder.into();
     line["quality"] = quality.value().into();
     line["bytes"] = m.bytes.into();
     // JSON has no infinity: an exact copy has no finite ratio and gives null.
-    line[if audio { "bits_per_sample" } else { "bpp" }] = json!(m.bits);
+    line[of.unit()] = json!(m.bits);
     line["psnr_db"] = json!(m.psnr_db);
-    if audio {
-        line["snr_db"] = json!(m.second);
-        line["lsd_db"] = json!(m.third);
-    } else {
-        line["ms_ssim"] = json!(m.second);
+    match of {
+        Of::Sound => {
+            line["snr_db"] = json!(m.second);
+            line["lsd_db"] = json!(m.third);
+        }
+        Of::Bands => line["angle_degrees"] = json!(m.second),
+        Of::Colours => line["ms_ssim"] = json!(m.second),
     }
     line
 }
@@ -179,11 +208,11 @@ fn mean(measures: &[Measure]) -> Option<Measure> {
     })
 }
 
-fn table(curves: &[Curve], audio: bool, files: usize) -> Result<()> {
-    let heads = if audio {
-        ["bits/sample", "PSNR dB", "SNR dB", "LSD dB"]
-    } else {
-        ["bpp", "PSNR dB", "MS-SSIM", ""]
+fn table(curves: &[Curve], of: Of, files: usize) -> Result<()> {
+    let heads = match of {
+        Of::Sound => ["bits/sample", "PSNR dB", "SNR dB", "LSD dB"],
+        Of::Bands => ["bits/sample", "PSNR dB", "angle deg", ""],
+        Of::Colours => ["bpp", "PSNR dB", "MS-SSIM", ""],
     };
     print_line(format!("mean of {files} files, whole files"))?;
     let [bits, psnr, second, third] = heads;
@@ -193,9 +222,12 @@ fn table(curves: &[Curve], audio: bool, files: usize) -> Result<()> {
     ))?;
     for (name, curve) in curves {
         for (quality, m) in curve {
-            let third = if audio { format!("{:.2}", m.third) } else { String::new() };
-            let second =
-                if audio { format!("{:.2}", m.second) } else { format!("{:.4}", m.second) };
+            let third = if of == Of::Sound { format!("{:.2}", m.third) } else { String::new() };
+            let second = if of == Of::Sound {
+                format!("{:.2}", m.second)
+            } else {
+                format!("{:.4}", m.second)
+            };
             print_line(format!(
                 "{name:<14} {:>7} {:>12.4} {:>9.2} {second:>9} {third:>7}",
                 quality.value(),
@@ -207,7 +239,7 @@ fn table(curves: &[Curve], audio: bool, files: usize) -> Result<()> {
     Ok(())
 }
 
-fn plot(curves: &[Curve], audio: bool) -> String {
+fn plot(curves: &[Curve], of: Of) -> String {
     let series = curves.iter().map(|(name, curve)| Series {
         name: name.clone(),
         points: curve
@@ -218,7 +250,7 @@ fn plot(curves: &[Curve], audio: bool) -> String {
     });
     line_plot(&Plot {
         title: "Rate and distortion, mean of the files; labels are qualities".into(),
-        x_label: if audio { "bits per sample" } else { "bits per pixel" }.into(),
+        x_label: if of == Of::Colours { "bits per pixel" } else { "bits per sample" }.into(),
         y_label: "PSNR in dB".into(),
         log_x: true,
         series: series.collect(),

@@ -39,6 +39,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             return Ok(Box::new(Npy::folder(bundle, folder, &stem, names, integers)));
         }
         if typed.mcap {
+            check_colours("--mcap", header.filter(|_| !typed.packets), place)?;
             return mcap(place, messages);
         }
         check_kind(typed, header, place)?;
@@ -58,9 +59,26 @@ fn mcap(place: &Place, messages: Messages) -> Result<Box<dyn Sink>> {
     Ok(Box::new(Mcap::new(BufWriter::new(file), path, messages)?.becoming(output)))
 }
 
+/// Refuses bands where only gray and colours can be written.
+fn check_colours(flag: &str, header: Option<&StreamHeader>, place: &Place) -> Result<()> {
+    match header.filter(|h| h.layout.is_bands()) {
+        Some(header) => {
+            let reason = format!(
+                "{} would be of {} bands; `tamis decode` writes them as .npy and .tif, and some of them \
+                 as a picture with --bands",
+                place.path.display(),
+                header.channels
+            );
+            Err(Error::config(flag, reason))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Refuses sounds as PNG and pictures as WAV.
 fn check_kind(typed: &Typed, header: Option<&StreamHeader>, place: &Place) -> Result<()> {
     let Some(header) = header else { return Ok(()) };
+    check_colours("--png", Some(header), place)?;
     let (sound, name) = (header.rate() > 0, place.path.display());
     match (typed.wav, sound) {
         (false, true) => {

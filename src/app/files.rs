@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::args::Input;
 use crate::codec::Bundle;
 use crate::error::{Error, Result};
-use crate::pipeline::media::{RATE_LIMIT, RawDepth, RawPixels};
+use crate::pipeline::media::{Axes, RATE_LIMIT, RawDepth, RawPixels};
 use crate::pipeline::sinks::PART;
 pub use crate::pipeline::sinks::{make_folder_of, with_ending, write_whole};
 use crate::pipeline::sources::{Found, Raw, Reading};
@@ -97,7 +97,9 @@ pub fn spare_inputs_in(found: &[Found], folder: &Path) -> Result<()> {
     let Ok(folder) = folder.canonicalize() else { return Ok(()) };
     let written = |path: &Path| {
         let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        ending.is_some_and(|e| ["png", "ppm", "pgm", "wav", "npy", "mcap"].contains(&e.as_str()))
+        ending.is_some_and(|e| {
+            ["png", "ppm", "pgm", "wav", "npy", "tif", "tiff", "mcap"].contains(&e.as_str())
+        })
     };
     let within = |f: &&Found| {
         written(&f.path) && f.path.canonicalize().is_ok_and(|p| p.starts_with(&folder))
@@ -181,7 +183,8 @@ pub fn spare_bundle(folder: &Path, bundle: &Bundle) -> Result<()> {
 /// # Errors
 /// `Config` if a raw format cannot be read.
 pub fn reading(typed: &Input) -> Result<Reading> {
-    let mut reading = Reading { rate: typed.resample, fps: typed.fps, ..Reading::default() };
+    let axes = Axes::bands_first(typed.bands_first);
+    let mut reading = Reading { rate: typed.resample, fps: typed.fps, axes, ..Reading::default() };
     if let Some(format) = &typed.raw_video {
         reading.raw = Some(raw_video(format).ok_or_else(|| {
             let reason = format!(

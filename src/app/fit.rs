@@ -10,11 +10,15 @@ use super::{Outcome, files};
 use crate::codec::{Card, Frame, Kind, Layout, Samples};
 use crate::error::{Error, Result};
 use crate::lab::{Fit, fit};
-use crate::pipeline::media;
+use crate::pipeline::media::{self, Axes};
 use crate::pipeline::sources::find_files;
 
 /// Fewest pictures a fit can be trusted on; audio.md section 8 found ten too few.
 const FEW_PICTURES: usize = 50;
+/// Fewest cells of bands: below, tables follow chance.
+const FEW_CELLS: usize = 1000;
+/// Channels of bands that are kept, if nobody says otherwise.
+const CHANNELS: usize = 512;
 /// Fewest seconds of sound; below, silent bands are cut off for good.
 const FEW_SECONDS: f64 = 30.0;
 /// Seconds read of each sound, unless more or fewer are asked for.
@@ -26,14 +30,15 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let paths: Vec<PathBuf> = found.into_iter().map(|f| f.path).collect();
     let limits = media::Limits::default();
     let bar = files::progress(paths.len() as u64, "looking");
-    // Kind, channels and length of each file; the unreadable are named.
-    let looks: Vec<Option<(Kind, usize, f64)>> = paths
+    let axes = Axes::bands_first(typed.bands_first);
+    // What each file holds; the unreadable are named.
+    let looks: Vec<Option<Look>> = paths
         .par_iter()
         .map(|path| {
-            let look = media::read(path, &limits);
+            let look = media::read_with(path, &limits, axes);
             bar.inc(1);
             match look {
-                Ok(d) => Some(shape(&d.frame)),
+                Ok(d) => Some(Look::at(&d.frame)),
                 Err(e) => {
                     bar.suspend(|| eprintln!("tamis: passed over: {e}"));
                     None
@@ -43,34 +48,46 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         .collect();
     bar.finish_and_clear();
     let unreadable = looks.iter().filter(|l| l.is_none()).count();
-    let (kind, inputs) = choose(looks.iter().flatten(), typed.inputs_per_frame)?;
+    let (of, inputs) = choose(looks.iter().flatten(), typed.inputs_per_frame)?;
+    let kind = if of == Of::Sound { Kind::Audio } else { Kind::Image };
+    let bands_of = of == Of::Bands;
     let chosen: Vec<&PathBuf> = paths
         .iter()
         .zip(&looks)
-        .filter(|(_, look)| look.is_some_and(|(k, c, _)| k == kind && c == inputs))
+        .filter(|(_, look)| look.is_some_and(|l| (l.of, l.channels) == (of, inputs)))
         .map(|(path, _)| path)
         .collect();
-    warn_if_few(kind, chosen.len(), looks.iter().flatten().map(|l| l.2).sum());
+    let used = || looks.iter().flatten().filter(|l| (l.of, l.channels) == (of, inputs));
     let levels = typed.levels.unwrap_or(if kind == Kind::Image { 3 } else { 7 });
     let allowed = if kind == Kind::Image { 1..=4 } else { 1..=9 };
     if !allowed.contains(&levels) {
         let reason = format!("{levels} is outside {} to {}", allowed.start(), allowed.end());
         return Err(Error::config("--levels", reason).into());
     }
+    warn_if_few(of, chosen.len(), used().map(|l| l.length).sum::<f64>(), levels);
+    if bands_of && typed.dense {
+        let reason = "is for gray and colours; bands are rotated once for all positions";
+        return Err(Error::config("--dense", reason).into());
+    }
     let bands = inputs << (levels * if kind == Kind::Image { 2 } else { 1 });
     // Fixed point knows one and three colours at three levels; the rest is dense.
-    let fixed = kind == Kind::Image && levels == 3 && [1, 3].contains(&inputs) && !typed.dense;
+    let fixed = of == Of::Colours && levels == 3 && [1, 3].contains(&inputs) && !typed.dense;
     let name = typed.output.file_name().map(|n| n.to_string_lossy().into_owned());
     let options = Fit {
         kind,
         terms: fixed.then_some(typed.terms.into()),
+        spectral: bands_of,
         inputs,
         levels,
-        channels: typed.channels.unwrap_or(if kind == Kind::Image { bands / 4 } else { bands }),
+        channels: typed.channels.unwrap_or(match of {
+            Of::Colours => bands / 4,
+            Of::Bands => (bands / 4).clamp(1, CHANNELS),
+            Of::Sound => bands,
+        }),
         rate: if kind == Kind::Audio { 44100 } else { 0 },
         card: Card {
             name: name.unwrap_or_default(),
-            description: describe(kind, inputs, fixed),
+            description: describe(of, inputs, fixed),
             data: format!("{} files. {}", chosen.len(), typed.data).trim().into(),
             licence: typed.licence.clone(),
             command: command(),
@@ -79,7 +96,10 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     let bar = files::progress(2 * chosen.len() as u64, "fitting");
     let start = std::time::Instant::now();
     let read = |path: &&PathBuf| {
-        let mut frame = media::read(path, &limits).ok()?.frame;
+        let mut frame = media::read_with(path, &limits, axes).ok()?.frame;
+        if Look::at(&frame).of != of {
+            return None;
+        }
         shorten(&mut frame, typed.seconds);
         Some(frame)
     };
@@ -95,6 +115,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             "bundle": folder, "codec": bundle.codec_id().to_string(),
             "tables": bundle.tables_id().to_string(), "channels": bundle.channels(),
             "files": chosen.len(), "passed_over": passed, "bytes": bytes, "seconds": seconds,
+            "most_psnr_db": fitted.most_db,
             "sparsity_cost_db": fitted.cost_db.iter()
                 .map(|(n, db)| serde_json::json!({ "channels": n, "db": db }))
                 .collect::<Vec<_>>(),
@@ -109,6 +130,13 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             chosen.len(),
             bytes,
         );
+        if let Some(db) = fitted.most_db {
+            println!(
+                "the {} channels of {bands} that were left out allow {db:.1} dB on these files, of the range \
+                 of their samples; more --channels allow more",
+                bands - bundle.channels(),
+            );
+        }
         if !fitted.cost_db.is_empty() {
             let costs = fitted.cost_db.iter().map(|(n, db)| format!("{n} channels {db:.3} dB"));
             let costs: Vec<String> = costs.collect();
@@ -118,45 +146,67 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     Ok(if unreadable > 0 { Outcome::WithLosses } else { Outcome::Done })
 }
 
-fn shape(frame: &Frame) -> (Kind, usize, f64) {
-    match frame.layout {
-        Layout::Audio { rate } => {
-            (Kind::Audio, frame.channels, frame.extent[0] as f64 / f64::from(rate))
-        }
-        _ => (Kind::Image, frame.channels, 0.0),
+/// What a bundle is fitted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Of {
+    Colours,
+    Bands,
+    Sound,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    of: Of,
+    channels: usize,
+    /// Seconds of sound, pixels of bands.
+    length: f64,
+}
+
+impl Look {
+    fn at(frame: &Frame) -> Self {
+        let (of, length) = match frame.layout {
+            Layout::Audio { rate } => (Of::Sound, frame.extent[0] as f64 / f64::from(rate)),
+            Layout::Bands { .. } => (Of::Bands, frame.positions() as f64),
+            Layout::Gray | Layout::Rgb => (Of::Colours, 0.0),
+        };
+        Self { of, channels: frame.channels, length }
     }
 }
 
 /// The kind and number of channels that most files have, or as many as asked for.
-fn choose<'a>(
-    looks: impl Iterator<Item = &'a (Kind, usize, f64)>,
-    asked: Option<usize>,
-) -> Result<(Kind, usize)> {
-    let mut counts: BTreeMap<(bool, usize), usize> = BTreeMap::new();
-    for &(kind, channels, _) in looks {
+fn choose<'a>(looks: impl Iterator<Item = &'a Look>, asked: Option<usize>) -> Result<(Of, usize)> {
+    let mut counts: BTreeMap<(Of, usize), usize> = BTreeMap::new();
+    for &Look { of, channels, .. } in looks {
         if asked.is_none_or(|a| a == channels) {
-            *counts.entry((kind == Kind::Audio, channels)).or_default() += 1;
+            *counts.entry((of, channels)).or_default() += 1;
         }
     }
     let most = counts.into_iter().max_by_key(|&(_, n)| n);
-    let ((audio, channels), _) = most.ok_or_else(|| {
+    let (found, _) = most.ok_or_else(|| {
         let reason = match asked {
             Some(n) => format!("no readable picture or sound with {n} channels among the inputs"),
             None => "no readable picture or sound among the inputs".into(),
         };
         Error::input("fit", reason)
     })?;
-    Ok((if audio { Kind::Audio } else { Kind::Image }, channels))
+    Ok(found)
 }
 
-fn warn_if_few(kind: Kind, files: usize, seconds: f64) {
-    if kind == Kind::Image && files < FEW_PICTURES {
-        eprintln!(
+fn warn_if_few(of: Of, files: usize, length: f64, levels: u32) {
+    let cell = f64::from(1u32 << (2 * levels));
+    match of {
+        Of::Colours if files < FEW_PICTURES => eprintln!(
             "tamis: {files} pictures are few; a fit on under {FEW_PICTURES} may lose to `rgb`"
-        );
-    }
-    if kind == Kind::Audio && seconds < FEW_SECONDS {
-        eprintln!("tamis: {seconds:.0} s of sound are few; fit on {FEW_SECONDS:.0} s at least");
+        ),
+        Of::Bands if length < cell * FEW_CELLS as f64 => eprintln!(
+            "tamis: {length:.0} pixels are few; fit on {:.0} at least, of any number of pictures",
+            cell * FEW_CELLS as f64
+        ),
+        Of::Sound if length < FEW_SECONDS => {
+            eprintln!("tamis: {length:.0} s of sound are few; fit on {FEW_SECONDS:.0} s at least")
+        }
+        _ => {}
     }
 }
 
@@ -175,14 +225,15 @@ pub(super) fn shorten(frame: &mut Frame, seconds: f64) {
     }
 }
 
-fn describe(kind: Kind, inputs: usize, fixed: bool) -> String {
-    match kind {
-        Kind::Image if fixed => {
+fn describe(of: Of, inputs: usize, fixed: bool) -> String {
+    match of {
+        Of::Bands => format!("pictures of {inputs} bands, one KLT of the spectrum, packet bands"),
+        Of::Colours if fixed => {
             format!("pictures of {inputs} colours, sparse weighted KLT in fixed point")
         }
-        Kind::Image => format!("pictures of {inputs} colours, weighted KLT of the packet bands"),
-        Kind::Audio if inputs == 2 => "sound, mid/side, one scale per packet band".into(),
-        Kind::Audio => format!("sound of {inputs} channels, one scale per packet band"),
+        Of::Colours => format!("pictures of {inputs} colours, weighted KLT of the packet bands"),
+        Of::Sound if inputs == 2 => "sound, mid/side, one scale per packet band".into(),
+        Of::Sound => format!("sound of {inputs} channels, one scale per packet band"),
     }
 }
 

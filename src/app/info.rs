@@ -188,6 +188,10 @@ impl Counts {
             // Of a codec that is not here nobody knows.
             Some(decoders::names(&find_codec(h.codec, &h.bundle).ok()?))
         });
+        let bands = first.and_then(|h| match h.layout {
+            Layout::Bands { depth } => Some((h, depth)),
+            _ => None,
+        });
         if as_json {
             let list =
                 groups.iter().map(|&(c, b)| json!({ "channels": c, "bytes": b, "bpp": bits(b) }));
@@ -224,6 +228,11 @@ impl Counts {
                 "incomplete": incomplete,
                 "lost": self.lost,
             });
+            if let Some((h, depth)) = bands {
+                fields["bands"] = h.channels.into();
+                fields["samples"] = depth.words().into();
+                fields["bits_per_sample"] = json!(bits(self.bytes) / h.channels as f64);
+            }
             if let Some(windows) = over_time {
                 fields["over_time"] = windows.into();
             }
@@ -233,6 +242,9 @@ impl Counts {
             let layout = match h.layout {
                 Layout::Gray => "gray pictures".to_owned(),
                 Layout::Rgb => "RGB pictures".to_owned(),
+                Layout::Bands { depth } => {
+                    format!("pictures of {} bands, {}", h.channels, depth.words())
+                }
                 Layout::Audio { rate } => format!("sound, {} channels, {rate} Hz", h.channels),
             };
             let (stream, bundle, codec, device) = (h.stream, &h.bundle, h.codec, &h.device);
@@ -248,6 +260,10 @@ impl Counts {
             size.join(" x "),
             bits(bytes)
         ))?;
+        if let Some((h, _)) = bands {
+            let each = bits(bytes) / h.channels as f64;
+            print_line(format!("{each:.4} bits per sample of {} bands", h.channels))?;
+        }
         let (alone, continued) = (packets - self.continued, self.continued);
         print_line(format!(
             "coder {coder}; {alone} packets stand alone, {continued} continue an earlier one"

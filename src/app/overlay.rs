@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::files;
 use crate::codec::{Bundle, Frame, Kind, Samples};
 use crate::error::{Error, Result};
-use crate::pipeline::media::encode_png;
+use crate::pipeline::media::{encode_png, some_bands, view};
 use crate::pipeline::sinks::{Names, make_folder_of, write_whole};
 use crate::pipeline::sources::Found;
 use crate::pipeline::stages::resize;
@@ -143,6 +143,9 @@ pub(super) fn small(frame: &Frame) -> Result<Frame> {
         return Err(Error::shape("overlay", "a picture", "sound"));
     };
     let longest = height.max(width);
+    if frame.layout.is_bands() {
+        return small(&view(frame, &some_bands(frame.channels))?.0);
+    }
     let side = |n: usize| if longest > SIDE { (n * SIDE / longest).max(1) } else { n };
     resize(frame, side(height), side(width))
 }

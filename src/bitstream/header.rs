@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::bytes::{Cursor, put_text, put_varint};
 use super::packet::GROUPS;
-use crate::codec::{Bundle, CodecId, Layout, Stamp};
+use crate::codec::{BANDS, Bundle, CodecId, Depth, Layout, Stamp};
 use crate::error::Result;
 
 /// Version of the layout that this code reads and writes.
@@ -66,11 +66,7 @@ impl StreamHeader {
     pub(super) fn write(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         put_varint(&mut out, u64::from(self.stream));
-        out.push(match self.layout {
-            Layout::Gray => 0,
-            Layout::Rgb => 1,
-            Layout::Audio { .. } => 2,
-        });
+        out.push(self.layout.number());
         put_varint(&mut out, self.channels as u64);
         put_varint(&mut out, u64::from(self.rate()));
         out.extend_from_slice(&self.codec.0);
@@ -99,6 +95,7 @@ impl StreamHeader {
             (0, 1) => Layout::Gray,
             (1, 3) => Layout::Rgb,
             (2, 1..) if rate > 0 => Layout::Audio { rate },
+            (3..=6, 1..=BANDS) => Layout::Bands { depth: Depth::ALL[usize::from(layout) - 3] },
             _ => {
                 let reason = format!("layout {layout} with {channels} channels at rate {rate}");
                 return Err(c.error(reason));

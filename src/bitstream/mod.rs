@@ -21,6 +21,7 @@ mod bytes;
 pub(crate) mod context;
 mod dense;
 mod fast;
+mod fits;
 mod group;
 mod header;
 mod indexes;

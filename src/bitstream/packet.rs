@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::bytes::{Cursor, put_varint};
 use super::dense::Group;
+use super::fits::check_extent;
 use super::group::{Coder, Coders, is_intact};
 use super::header::StreamHeader;
 use super::reader::Limits;
-use crate::codec::{Bundle, Kind, Latent, Layout, Quality, Span, Stamp, plain};
+use crate::codec::{Bundle, Kind, Latent, Quality, Span, Stamp, plain};
 use crate::error::{Error, Result};
 
 /// Everything a packet says before its groups.
@@ -280,6 +281,12 @@ impl Packer {
             let expected = latent.channels * cells;
             return Err(Error::shape("latent values", expected, latent.values.len()));
         }
+        let (bytes, limit) = (2 * latent.values.len() as u64, Limits::default().latent_bytes);
+        if bytes > limit {
+            // No reader would take it.
+            let what = "latent to pack, in bytes (fewer channels or smaller pictures take less),";
+            return Err(Error::Limit { what: what.into(), limit, actual: bytes });
+        }
         let count = self.groups.iter().filter(|&&end| end <= latent.channels).count();
         if count == 0 || self.groups[count - 1] != latent.channels {
             let expected = format!("one of {:?}", self.groups);
@@ -464,35 +471,4 @@ fn continued<'a>(
         None => format!("it continues packet {index}, which did not arrive"),
     };
     Err(Error::Bitstream { offset: 0, reason })
-}
-
-/// Refuses a packet that is not what its stream's header and the bundle say.
-fn check_extent(
-    bundle: &Bundle,
-    header: &StreamHeader,
-    packet: &Packet,
-    limits: &Limits,
-) -> Result<()> {
-    let [first, second] = packet.header.extent;
-    let wrong = |reason| Err(Error::Bitstream { offset: 0, reason });
-    match (bundle.kind, header.layout) {
-        (Kind::Image, Layout::Audio { .. }) | (Kind::Audio, Layout::Gray | Layout::Rgb) => {
-            let (kind, layout) = (bundle.kind, header.layout);
-            let reason = format!("the stream holds {layout:?}, the bundle codes {kind:?}");
-            Err(Error::bundle(&bundle.card.name, reason))
-        }
-        (Kind::Image, _) if first == 0 || second == 0 => {
-            wrong(format!("a picture of {second}x{first} pixels, 1x1 at least is needed"))
-        }
-        (Kind::Audio, _) if first != header.channels => {
-            let channels = header.channels;
-            wrong(format!("sound of {first} channels, its stream's header says {channels}"))
-        }
-        (Kind::Audio, _) if (first as u64).saturating_mul(second as u64) > limits.sound => {
-            let what = format!("time steps times channels of a sound packet, {second} x {first},");
-            let actual = (first as u64).saturating_mul(second as u64);
-            Err(Error::Limit { what, limit: limits.sound, actual })
-        }
-        _ => Ok(()),
-    }
 }

@@ -13,6 +13,8 @@ pub struct Limits {
     pub positions: u64,
     /// Time steps times channels of one sound packet; twice the most that `encode` writes.
     pub sound: u64,
+    /// Pixels times bands of one picture of bands.
+    pub values: u64,
     /// Bytes of one packet.
     pub packet_bytes: u64,
     /// Bytes of one latent.
@@ -24,6 +26,7 @@ impl Default for Limits {
         Self {
             positions: 100_000_000,
             sound: 1 << 21,
+            values: 1 << 30,
             packet_bytes: 256 << 20,
             latent_bytes: 1 << 30,
         }

@@ -20,6 +20,9 @@ pub struct Stamp {
     pub utc: Option<SystemTime>,
 }
 
+/// Most bands of a picture.
+pub const BANDS: usize = 256;
+
 /// What the samples of a frame mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layout {
@@ -27,6 +30,11 @@ pub enum Layout {
     Gray,
     /// Red, green, blue per pixel.
     Rgb,
+    /// Any number of values per pixel, 1 to 256: spectra, heat beside colours.
+    Bands {
+        /// How they are stored.
+        depth: Depth,
+    },
     /// Sound: one value per channel and time step.
     Audio {
         /// Time steps per second.
@@ -34,10 +42,65 @@ pub enum Layout {
     },
 }
 
+impl Layout {
+    /// The number that streams have for it.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Gray => 0,
+            Self::Rgb => 1,
+            Self::Audio { .. } => 2,
+            Self::Bands { depth } => 3 + depth as u8,
+        }
+    }
+
+    /// Whether pixels hold a spectrum, not colours.
+    pub fn is_bands(self) -> bool {
+        matches!(self, Self::Bands { .. })
+    }
+}
+
+/// Types that samples of bands are stored as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Depth {
+    /// 8 bits.
+    U8,
+    /// 16 bits.
+    U16,
+    /// 16 bits with a sign.
+    I16,
+    /// Single precision.
+    F32,
+}
+
+impl Depth {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::U8, Self::U16, Self::I16, Self::F32];
+
+    /// Bytes of a sample.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::U16 | Self::I16 => 2,
+            Self::F32 => 4,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::U8 => "8 bits",
+            Self::U16 => "16 bits",
+            Self::I16 => "16 bits with a sign",
+            Self::F32 => "single precision",
+        }
+    }
+}
+
 /// Sample storage, interleaved: the channels of one pixel or time step stand together.
 ///
 /// Units: full scale is 0..=255 (`U8`), 0..=65535 (`U16`), -32768..=32767 (`I16`);
-/// `F32` is 0..1 in pictures and -1..1 in sound.
+/// `F32` is 0..1 in pictures and -1..1 in sound. Of bands, 65535 is 1 with a sign and without, and
+/// `F32` may be anything.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Samples {
     /// 8-bit pictures.
@@ -56,6 +119,11 @@ pub enum Samples {
 }
 
 impl Samples {
+    /// The type of samples that bands may have.
+    pub fn depth(&self) -> Option<Depth> {
+        SamplesRef::from(self).depth()
+    }
+
     /// Number of values as they are stored.
     pub fn len(&self) -> usize {
         SamplesRef::from(self).len()
@@ -85,6 +153,17 @@ pub enum SamplesRef<'a> {
 }
 
 impl SamplesRef<'_> {
+    /// The type of samples that bands may have.
+    pub fn depth(&self) -> Option<Depth> {
+        match self {
+            Self::U8(_) => Some(Depth::U8),
+            Self::U16(_) => Some(Depth::U16),
+            Self::I16(_) => Some(Depth::I16),
+            Self::F32(_) => Some(Depth::F32),
+            Self::Nv12(_) | Self::Yuyv(_) => None,
+        }
+    }
+
     /// Number of values as they are stored.
     pub fn len(&self) -> usize {
         match self {
@@ -164,6 +243,17 @@ impl Frame {
     /// `Shape` if `samples` is not `3 * height * width` long.
     pub fn rgb(height: usize, width: usize, samples: Vec<u8>) -> Result<Self> {
         Self::new(Layout::Rgb, 3, vec![height, width], Samples::U8(samples))
+    }
+
+    /// A picture of bands, those of a pixel together.
+    ///
+    /// # Errors
+    /// `Shape` if `samples` is not `height * width * bands` long or cannot be of bands, or if `bands`
+    /// is not 1 to 256.
+    pub fn bands(height: usize, width: usize, bands: usize, samples: Samples) -> Result<Self> {
+        // What has no type is refused below, whichever is named.
+        let depth = samples.depth().unwrap_or(Depth::U8);
+        Self::new(Layout::Bands { depth }, bands, vec![height, width], samples)
     }
 
     /// Sound with `channels` interleaved channels in [-1, 1].
@@ -255,6 +345,7 @@ impl<'a> FrameRef<'a> {
         let (axes, fixed) = match layout {
             Layout::Gray => (2, Some(1)),
             Layout::Rgb => (2, Some(3)),
+            Layout::Bands { .. } => (2, None),
             Layout::Audio { .. } => (1, None),
         };
         if extent.len() != axes {
@@ -262,6 +353,15 @@ impl<'a> FrameRef<'a> {
         }
         if channels == 0 || fixed.is_some_and(|c| c != channels) {
             return Err(Error::shape("frame channels", fixed.unwrap_or(1), channels));
+        }
+        if let Layout::Bands { depth } = layout {
+            if channels > BANDS {
+                return Err(Error::shape("bands", format!("1 to {BANDS}"), channels));
+            }
+            if samples.depth() != Some(depth) {
+                let actual = samples.depth().map_or("another type", Depth::words);
+                return Err(Error::shape("samples of bands", depth.words(), actual));
+            }
         }
         let expected = match (samples, extent) {
             (SamplesRef::Nv12(_), &[h, w]) if layout == Layout::Rgb => yuv::nv12_len([h, w]),
@@ -298,7 +398,15 @@ impl<'a> FrameRef<'a> {
         match self.samples {
             SamplesRef::U8(v) => f32::from(v[i]) / 255.0 - 0.5,
             SamplesRef::U16(v) => f32::from(v[i]) / 65535.0 - 0.5,
+            SamplesRef::I16(v) if self.layout.is_bands() => f32::from(v[i]) / 65535.0 - 0.5,
             SamplesRef::I16(v) => f32::from(v[i]) / 65536.0,
+            SamplesRef::F32(v) if self.layout.is_bands() => {
+                if v[i].is_finite() {
+                    v[i] - 0.5
+                } else {
+                    -0.5
+                }
+            }
             SamplesRef::F32(v) => {
                 let x = if v[i].is_nan() { 0.0 } else { v[i] };
                 if self.is_audio() { sound(x) } else { x.clamp(0.0, 1.0) - 0.5 }
@@ -324,7 +432,9 @@ impl<'a> FrameRef<'a> {
     pub(crate) fn values(&self, to: &mut Vec<f32>) {
         to.clear();
         match self.samples {
-            SamplesRef::I16(v) => to.extend(v.iter().map(|&x| f32::from(x) / 65536.0)),
+            SamplesRef::I16(v) if self.is_audio() => {
+                to.extend(v.iter().map(|&x| f32::from(x) / 65536.0))
+            }
             SamplesRef::F32(v) if self.is_audio() => to.extend(v.iter().map(|&x| sound(x))),
             samples => to.extend((0..samples.len()).map(|i| self.value(i))),
         }

@@ -8,6 +8,7 @@
 //! A [`Bundle`] holds every number of that chain. [`plain`] walks it straight from the paper and is
 //! the truth that every faster path answers to.
 
+pub(crate) mod bands;
 mod bundle;
 pub(crate) mod contexts;
 mod file;
@@ -27,7 +28,7 @@ pub(crate) mod yuv;
 pub use bundle::{Arithmetic, Bundle, Card, Kind, Parts};
 pub use contexts::{Choice, Contexts};
 pub(crate) use file::read_file;
-pub use frame::{Frame, FrameRef, Layout, Samples, SamplesRef, Stamp};
+pub use frame::{BANDS, Depth, Frame, FrameRef, Layout, Samples, SamplesRef, Stamp};
 pub use latent::{CodecId, Latent, Span};
 pub use projection::Projection;
 pub use quality::Quality;

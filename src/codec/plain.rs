@@ -4,9 +4,10 @@
 
 use std::ops::Range;
 
+use super::bands;
 use super::bundle::{Arithmetic, Bundle, Kind};
 use super::fixed;
-use super::frame::{Frame, FrameRef, Layout, Samples};
+use super::frame::{Depth, Frame, FrameRef, Layout, Samples};
 use super::latent::{Latent, Span};
 use super::quality::Quality;
 use crate::error::{Error, Result};
@@ -14,6 +15,8 @@ use crate::signal::{Ends, PacketTransform, cells, mirror};
 
 /// Cells beyond a strip that its values depend on: 4 (2^J - 1) samples are less than 4 cells.
 pub(crate) const MARGIN: usize = 4;
+/// Rows of cells that are transformed at once.
+const STRIP: usize = 16;
 
 /// Cells of a frame of `extent`: `[height, width]`, or `[rows, steps]` for sound of
 /// `[channels, steps]`, each row a set of `inputs` channels.
@@ -46,9 +49,13 @@ pub(crate) fn rows(bundle: &Bundle, channels: usize) -> Result<usize> {
 /// Extent of a frame as latents carry it: `[height, width]`, or `[channels, steps]` for sound.
 ///
 /// # Errors
-/// `Shape` if the bundle codes the other kind.
+/// `Shape` if the bundle codes the other kind, or another number of bands.
 pub fn extent(bundle: &Bundle, frame: &Frame) -> Result<Vec<usize>> {
     match (bundle.kind, frame.is_audio()) {
+        (Kind::Image, false) if !bands::codes(bundle, frame.layout, frame.channels) => {
+            let expected = format!("{} of the codec", bundle.inputs);
+            Err(Error::shape("values per pixel", expected, frame.channels))
+        }
         (Kind::Image, false) => Ok(frame.extent.clone()),
         (Kind::Audio, true) => Ok(vec![frame.channels, frame.extent[0]]),
         (kind, audio) => Err(Error::shape(
@@ -89,7 +96,8 @@ pub fn encode(bundle: &Bundle, frame: &Frame, channels: usize, quality: Quality)
 
 /// Decodes the first `channels` channels of a latent with the bundle's linear inverse.
 ///
-/// A picture is 8-bit RGB or gray, sound is f32 at the bundle's nominal rate.
+/// A picture is 8-bit RGB or gray, or of bands in f32 if the bundle codes other than 1 or 3 colours;
+/// sound is f32 at the bundle's nominal rate.
 ///
 /// # Errors
 /// `Bundle` if the latent was made by another codec, `Shape` if its parts disagree.
@@ -106,6 +114,12 @@ pub fn decode(bundle: &Bundle, latent: &Latent, channels: usize) -> Result<Frame
         Kind::Image => {
             let planes = decode_rows(bundle, latent, 0..latent.grid[0], channels);
             let width = latent.grid[1] * bundle.cell();
+            if ![1, 3].contains(&bundle.inputs) {
+                let (inputs, extent) = (bundle.inputs, [latent.extent[0], latent.extent[1]]);
+                let mut samples = bands::zeros(Depth::F32, extent[0] * extent[1] * inputs);
+                bands::interleave(&planes, inputs, width, 0, extent, &mut samples);
+                return Frame::bands(extent[0], extent[1], inputs, samples);
+            }
             let samples = interleave_u8(&planes, bundle.inputs, width, &latent.extent);
             let layout = if bundle.inputs == 3 { Layout::Rgb } else { Layout::Gray };
             Frame::new(layout, bundle.inputs, latent.extent.clone(), Samples::U8(samples))
@@ -152,27 +166,42 @@ pub fn encode_rows(
     rows: Range<usize>,
     channels: usize,
 ) -> Vec<f32> {
-    let cell = bundle.cell();
+    let keep = rows.len() * cells(frame.extent[1], bundle.cell());
+    let coefficients = bands_of_rows(bundle.levels, bundle.ends, bundle.inputs, frame, rows);
+    let mut out = vec![0.0; channels * keep];
+    bundle.analysis.apply(&coefficients, keep, &bundle.bias, &mut out);
+    out
+}
+
+/// Packet bands of some rows of cells of a picture: `[inputs * bands, rows, width in cells]`.
+///
+/// # Panics
+/// If the frame is no picture.
+pub(crate) fn bands_of_rows(
+    levels: u32,
+    ends: Ends,
+    inputs: usize,
+    frame: FrameRef<'_>,
+    rows: Range<usize>,
+) -> Vec<f32> {
+    let (cell, bands) = (1 << levels, 1 << (2 * levels));
     let grid = [cells(frame.extent[0], cell), cells(frame.extent[1], cell)];
-    let around = margin(bundle.ends, &rows, grid[0]);
+    let around = margin(ends, &rows, grid[0]);
     let width = grid[1] * cell;
-    let plan = PacketTransform::new(bundle.levels, bundle.ends);
-    let bands = bundle.bands();
+    let plan = PacketTransform::new(levels, ends);
     let (wide, skip, keep) =
         (around.len() * grid[1], (rows.start - around.start) * grid[1], rows.len() * grid[1]);
     let mut plane = vec![0.0; around.len() * cell * width];
     let mut scratch = vec![0.0; plane.len()];
-    let mut coefficients = Vec::with_capacity(bundle.inputs * bands * keep);
-    for input in 0..bundle.inputs {
+    let mut coefficients = Vec::with_capacity(inputs * bands * keep);
+    for input in 0..inputs {
         load(frame, input, around.start * cell, width, &mut plane);
         plan.forward_2d(&mut plane, width, &mut scratch);
         for band in plane.chunks_exact(wide.max(1)) {
             coefficients.extend_from_slice(&band[skip..skip + keep]);
         }
     }
-    let mut out = vec![0.0; channels * keep];
-    bundle.analysis.apply(&coefficients, keep, &bundle.bias, &mut out);
-    out
+    coefficients
 }
 
 /// Samples of some rows of cells of a picture: `[inputs, rows * cell, width * cell]`.
@@ -370,6 +399,20 @@ pub fn reals(bundle: &Bundle, frame: &Frame, channels: usize) -> Result<Vec<f32>
     Ok(match bundle.kind {
         Kind::Image if bundle.arithmetic == Arithmetic::Fixed => {
             fixed::reals(bundle, frame.view(), channels).into_iter().map(f32::from).collect()
+        }
+        Kind::Image if bundle.ends == Ends::Mirror => {
+            // A strip at a time: bands of many inputs take many times what their channels do.
+            let mut out = vec![0.0; channels * grid[0] * grid[1]];
+            for top in (0..grid[0]).step_by(STRIP) {
+                let rows = top..(top + STRIP).min(grid[0]);
+                let count = rows.len() * grid[1];
+                let some = encode_rows(bundle, frame.view(), rows, channels);
+                for (c, from) in some.chunks_exact(count.max(1)).enumerate() {
+                    let at = (c * grid[0] + top) * grid[1];
+                    out[at..at + count].copy_from_slice(from);
+                }
+            }
+            out
         }
         Kind::Image => encode_rows(bundle, frame.view(), 0..grid[0], channels),
         Kind::Audio => encode_sound(bundle, frame, &grid, channels),

@@ -162,6 +162,14 @@ impl Bundle {
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| Error::bundle(name, e))?;
         let weights = safetensors::serialize(views, None).map_err(|e| Error::bundle(name, e))?;
+        if weights.len() as u64 > MAX_BYTES {
+            // Nobody could open it.
+            let reason = format!(
+                "its weights take {} bytes, limit {MAX_BYTES}; keep fewer than {channels} channels",
+                weights.len()
+            );
+            return Err(Error::bundle(name, reason));
+        }
         Ok((text, weights))
     }
 }

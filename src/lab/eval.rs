@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::metrics::{audio, image};
+use super::metrics::{audio, bands, image};
 use crate::bitstream::{Packer, PacketWriter, StreamHeader};
 use crate::codec::{Bundle, Frame, Layout, Quality, Samples, Stamp};
 use crate::error::{Error, Result};
@@ -16,11 +16,13 @@ const BLOCK: usize = 16384;
 pub struct Measure {
     /// Bytes of the whole file: headers, packets, index.
     pub bytes: usize,
-    /// Bits per pixel, or per sample value of a sound.
+    /// Bits per pixel, or per sample value of a sound or of bands.
     pub bits: f64,
-    /// Peak signal-to-noise ratio; full scale 255 for pictures, 2 for sound (audio.md section 1).
+    /// Peak signal-to-noise ratio; full scale 255 for pictures, 2 for sound (audio.md section 1), the range
+    /// of the samples for bands.
     pub psnr_db: f64,
-    /// The second measure: MS-SSIM of pictures, signal-to-noise ratio of sounds.
+    /// The second measure: MS-SSIM of pictures, signal-to-noise ratio of sounds, degrees between spectra
+    /// of bands.
     pub second: f64,
     /// The third measure: log-spectral distance of sounds; 0 for pictures.
     pub third: f64,
@@ -62,7 +64,8 @@ pub fn measure(
         back.push(decoder.push(&unpacked.latent, frame.layout)?);
     }
     bytes += writer.finish().len();
-    let values = frame.positions() * if frame.is_audio() { frame.channels } else { 1 };
+    let apart = frame.is_audio() || frame.layout.is_bands();
+    let values = frame.positions() * if apart { frame.channels } else { 1 };
     let bits = bytes as f64 * 8.0 / values as f64;
     if let Layout::Audio { rate } = frame.layout {
         let samples = back.into_iter().flat_map(|f| match f.samples {
@@ -79,6 +82,10 @@ pub fn measure(
         });
     }
     let back = &back[0];
+    if frame.layout.is_bands() {
+        let (psnr_db, second) = (bands::psnr_db(frame, back)?, bands::angle_degrees(frame, back)?);
+        return Ok(Measure { bytes, bits, psnr_db, second, third: 0.0 });
+    }
     Ok(Measure {
         bytes,
         bits,

@@ -1,7 +1,7 @@
 //! `fit`: a codec for your sensor, in closed form.
 //!
 //! Pictures: a Karhunen-Loève transform over the packet bands, weighted by the synthesis Gram
-//! matrix, with the optimal linear decoder (perf.md 2a). Sounds: mid/side and one scale per band,
+//! matrix, with the optimal linear decoder (perf.md 2a). Bands: `spectral.rs`. Sounds: mid/side and one scale per band,
 //! in order of variance, since a rotation gains nothing there (audio.md section 2).
 
 use rayon::prelude::*;
@@ -10,6 +10,7 @@ use super::contexts::{Sample, Samples};
 use super::histogram::Histogram;
 use super::klt;
 use super::sparse;
+use super::spectral;
 use crate::codec::{
     Arithmetic, Bundle, Card, Contexts, Frame, Kind, Parts, Projection, Quantizer, Tables,
     anchor_qualities, fixed, plain,
@@ -33,7 +34,9 @@ pub struct Fit {
     /// Fixed point with this many terms a channel, for pictures of 1 or 3 colours and 3 levels;
     /// floating point with all terms if `None`.
     pub terms: Option<usize>,
-    /// Colours or sound channels coded together.
+    /// Pictures are of bands: one rotation of the spectrum for all packet bands.
+    pub spectral: bool,
+    /// Colours, bands or sound channels coded together.
     pub inputs: usize,
     /// Levels of the packet transform.
     pub levels: u32,
@@ -71,6 +74,9 @@ pub struct Fitted {
     /// For each group of channels of a sparse bundle: its last channel, and the decibels that all
     /// terms would give more on the files it was fitted on.
     pub cost_db: Vec<(usize, f64)>,
+    /// For bands: the fidelity that the channels left out allow on those files, in decibels of the range
+    /// of their samples.
+    pub most_db: Option<f64>,
 }
 
 /// Fits a bundle on `files`, reading each twice with `read`; `done` is called after each reading.
@@ -90,14 +96,22 @@ pub fn fit<F: Sync>(
     if options.channels == 0 || options.channels > inner {
         return Err(Error::shape("channels", format!("1 to {inner}"), options.channels));
     }
-    let identity = match options.terms {
-        Some(_) => None,
-        None => Some(Bundle::new(identity(options)?)?),
-    };
     let frame = |file: &F| {
         let frame = read(file).filter(|f| f.channels == options.inputs && f.positions() > 0);
         done();
         frame
+    };
+    if options.spectral {
+        let fitted = spectral::fit(options, files, frame)?;
+        let mut parts = fitted.parts;
+        let draft = Bundle::new(parts.clone())?;
+        (parts.tables, parts.contexts, _) = entropy(&draft, files, frame)?;
+        let most_db = Some(fitted.most_db).filter(|db| db.is_finite());
+        return Ok(Fitted { bundle: Bundle::new(parts)?, cost_db: Vec::new(), most_db });
+    }
+    let identity = match options.terms {
+        Some(_) => None,
+        None => Some(Bundle::new(identity(options)?)?),
     };
     let full = options.kind == Kind::Image;
     let mut moments = Moments::new(inner, full);
@@ -135,7 +149,7 @@ pub fn fit<F: Sync>(
     };
     let draft = Bundle::new(parts.clone())?;
     (parts.tables, parts.contexts, _) = entropy(&draft, files, frame)?;
-    Ok(Fitted { bundle: Bundle::new(parts)?, cost_db })
+    Ok(Fitted { bundle: Bundle::new(parts)?, cost_db, most_db: None })
 }
 
 /// Fits the tables and contexts of both coders of a bundle to `files` anew; its codec stays.
@@ -287,7 +301,7 @@ fn mix(o: &Fit) -> (Vec<u16>, Vec<f32>) {
     (index, weight)
 }
 
-fn parts(
+pub(super) fn parts(
     o: &Fit,
     analysis: Projection,
     synthesis: Projection,

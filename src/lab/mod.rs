@@ -13,6 +13,7 @@ pub mod order;
 pub mod plan;
 pub mod plot;
 mod sparse;
+mod spectral;
 
 pub use fit::{Fit, Fitted, fit, refit};
 #[cfg(feature = "onnx")]

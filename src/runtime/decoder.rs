@@ -9,13 +9,15 @@ use super::neural::Neural;
 use super::neural_bands::{NeuralBands, round};
 use super::whole;
 use crate::codec::{
-    Arithmetic, Bundle, Frame, Kind, Latent, Layout, Quality, Samples, Span, plain,
+    Arithmetic, Bundle, Depth, Frame, Kind, Latent, Layout, Quality, Samples, Span, bands, plain,
 };
 use crate::error::{Error, Result};
 use crate::signal::{Ends, Synthesis};
 
 /// Rows of cells that are transformed back at once.
 const STRIP: usize = 16;
+/// Values of a strip at most, if it is more than one row of cells.
+const VALUES: usize = 1 << 24;
 /// Silence that gaps are filled with, all gaps together, in values of all channels: five minutes of
 /// stereo at 44.1 kHz. What is beyond is left out, or a few bytes could ask for any amount of memory.
 const FILL: u64 = 1 << 25;
@@ -156,6 +158,13 @@ impl Decoder {
     fn picture(&mut self, latent: &Latent, layout: Layout, frame: &mut Frame) -> Result<()> {
         let b = &self.bundle;
         let channels = self.channels.min(latent.channels);
+        if let Layout::Bands { depth } = layout {
+            *frame = self.bands(latent, channels, depth)?;
+            return Ok(());
+        }
+        if !bands::codes(b, Layout::Rgb, 3) {
+            return Err(Error::shape("layout of the codec's pictures", "Bands", "Gray or Rgb"));
+        }
         let gray = layout == Layout::Gray || b.inputs == 1;
         let (layout, inputs) = if gray { (Layout::Gray, 1) } else { (Layout::Rgb, b.inputs) };
         let mut extent = std::mem::take(&mut frame.extent);
@@ -176,6 +185,30 @@ impl Decoder {
         }
         *frame = Frame::new(layout, inputs, extent, Samples::U8(samples))?;
         Ok(())
+    }
+
+    /// A picture of bands, with the linear inverse.
+    fn bands(&self, latent: &Latent, channels: usize, depth: Depth) -> Result<Frame> {
+        let b = &self.bundle;
+        if !bands::codes(b, Layout::Bands { depth }, b.inputs) || self.neural.is_some() {
+            let expected = "a codec of bands, with its linear decoder";
+            return Err(Error::shape("decoder of bands", expected, "another"));
+        }
+        let extent = [latent.extent[0], latent.extent[1]];
+        let mut samples = bands::zeros(depth, extent[0] * extent[1] * b.inputs);
+        let strip = match b.ends {
+            Ends::Periodic => latent.grid[0].max(1),
+            Ends::Mirror => (VALUES / (b.inner() * latent.grid[1]).max(1)).clamp(1, STRIP),
+        };
+        for top in (0..latent.grid[0]).step_by(strip) {
+            let rows = top..(top + strip).min(latent.grid[0]);
+            let first = rows.start * b.cell();
+            let lines = (rows.end * b.cell()).min(extent[0]) - first;
+            let planes = plain::decode_rows(b, latent, rows, channels);
+            let (width, size) = (latent.grid[1] * b.cell(), [lines, extent[1]]);
+            bands::interleave(&planes, b.inputs, width, first, size, &mut samples);
+        }
+        Frame::bands(extent[0], extent[1], b.inputs, samples)
     }
 
     fn fixed(

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::{Arithmetic, Bundle, FrameRef, Kind, Latent, Layout, Quality, Span, plain};
+use crate::codec::{
+    Arithmetic, Bundle, FrameRef, Kind, Latent, Layout, Quality, Span, bands, plain,
+};
 use crate::error::{Error, Result};
 use crate::signal::{Analysis, Ends, cells, mirror};
 
@@ -15,6 +17,9 @@ use super::whole::Collected;
 /// Rows of cells that are transformed at once: what a strip needs stays near the caches, and an
 /// 8192 x 8192 picture needs megabytes, not gigabytes.
 const STRIP: usize = 16;
+
+/// Values of a strip at most, if it is more than one row of cells.
+const VALUES: usize = 1 << 24;
 
 /// Threads of one picture at most.
 const THREADS: usize = 1024;
@@ -316,6 +321,10 @@ impl Encoder {
         let &[height, width] = frame.extent else {
             return Err(Error::shape("frame kind", "a picture, and a codec of them", "sound"));
         };
+        if !bands::codes(&self.bundle, frame.layout, frame.channels) {
+            let expected = format!("{} of the codec", self.bundle.inputs);
+            return Err(Error::shape("values per pixel", expected, frame.channels));
+        }
         let grid = [height, width].map(|e| cells(e, self.bundle.cell()));
         latent.grid.clear();
         latent.grid.extend(grid);
@@ -329,7 +338,11 @@ impl Encoder {
     fn float(&self, frame: FrameRef<'_>, grid: &[usize; 2], values: &mut [i16]) {
         let cells = grid[0] * grid[1];
         // Periodic ends tie every row to every other.
-        let strip = if self.bundle.ends == Ends::Periodic { grid[0].max(1) } else { STRIP };
+        let strip = match self.bundle.ends {
+            Ends::Periodic => grid[0].max(1),
+            // Of many bands a strip that is as high would be gigabytes.
+            Ends::Mirror => (VALUES / (self.bundle.inner() * grid[1]).max(1)).clamp(1, STRIP),
+        };
         for top in (0..grid[0]).step_by(strip) {
             let rows = top..(top + strip).min(grid[0]);
             let reals = plain::encode_rows(&self.bundle, frame, rows.clone(), self.channels);

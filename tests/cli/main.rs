@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod bands;
 #[path = "../common/mod.rs"]
 mod common;
 mod device;

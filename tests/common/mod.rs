@@ -40,6 +40,28 @@ pub fn picture(height: usize, width: usize, seed: u64) -> Frame {
     Frame::rgb(height, width, samples).unwrap()
 }
 
+/// A picture of bands: mixtures of three smooth spectra with an edge, light and noise, 12 bits in 16.
+pub fn cube(height: usize, width: usize, bands: usize, seed: u64) -> Frame {
+    let mut noise = Noise(seed.wrapping_mul(77).wrapping_add(5));
+    let turn = noise.next() * 6.0;
+    let mut samples = Vec::with_capacity(height * width * bands);
+    for i in 0..height * width {
+        let (y, x) = ((i / width) as f32, (i % width) as f32);
+        let wood = 0.5 + 0.4 * (x / 11.0 + turn).sin();
+        let water = if (x - y + 7.0 * turn).rem_euclid(60.0) < 25.0 { 0.9 } else { 0.1 };
+        let light = 0.8 + 0.2 * (y / 17.0 + turn).cos();
+        for b in 0..bands {
+            let at = b as f32 / bands as f32;
+            let spectra =
+                [0.3 + 0.5 * at, 0.8 * (-12.0 * (at - 0.4) * (at - 0.4)).exp(), 0.6 - 0.4 * at];
+            let mix = wood * spectra[0] + water * spectra[1] + (1.0 - wood) * spectra[2];
+            let sample = 2000.0 * light * mix + 12.0 * (noise.next() + noise.next() - 1.0) + 60.0;
+            samples.push(sample.clamp(0.0, 4095.0) as u16);
+        }
+    }
+    Frame::bands(height, width, bands, Samples::U16(samples)).unwrap()
+}
+
 /// A sound with two tones and noise.
 pub fn sound(steps: usize, channels: usize, rate: u32, seed: u64) -> Frame {
     let mut noise = Noise(seed);

@@ -2,6 +2,10 @@
 #![cfg(feature = "pipeline")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bands;
 mod odd;
 mod picture;
 mod sound;

@@ -1,6 +1,7 @@
 //! How far a decoded frame is from its original.
 
 pub mod audio;
+pub mod bands;
 pub mod image;
 
 use crate::codec::Frame;

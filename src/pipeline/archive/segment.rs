@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bitstream::{Packet, StreamHeader};
-use crate::codec::Layout;
 
 /// Ending of a segment.
 pub(super) const MAIN: &str = "tamis";
@@ -103,11 +102,7 @@ fn identity(header: &StreamHeader, packet: &Packet) -> u32 {
     add(&header.tables.0);
     add(&header.boot.to_le_bytes());
     add(&(header.channels as u64).to_le_bytes());
-    add(&[match header.layout {
-        Layout::Gray => 0,
-        Layout::Rgb => 1,
-        Layout::Audio { .. } => 2,
-    }]);
+    add(&[header.layout.number()]);
     add(&header.rate().to_le_bytes());
     header.groups.iter().for_each(|&g| add(&(g as u64).to_le_bytes()));
     sum

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CodecConfig, Config, RawConfig, SinkConfig, SourceConfig, StageConfig, StreamConfig};
 use crate::bitstream::Coder;
-use crate::codec::{Kind, Quality};
+use crate::codec::{Kind, Layout, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::Pool;
 use crate::pipeline::media::RawPixels;
@@ -136,7 +136,12 @@ fn check_stream(config: &StreamConfig) -> Result<()> {
     }
     let bundle = find_bundle(&config.codec.bundle)?;
     if let Some((kind, channels)) = makes(&config.source) {
-        check_fit(&bundle, kind, channels).map_err(|e| Error::config("codec.bundle", e))?;
+        let layout = match (kind, channels) {
+            (Kind::Audio, _) => Layout::Audio { rate: 1 },
+            (Kind::Image, 1) => Layout::Gray,
+            (Kind::Image, _) => Layout::Rgb,
+        };
+        check_fit(&bundle, layout, channels).map_err(|e| Error::config("codec.bundle", e))?;
         if kind == Kind::Audio && !config.stage.is_empty() {
             return Err(Error::config("stage", "works on pictures, the source makes sound"));
         }

@@ -29,6 +29,8 @@ pub enum Format {
     Bmp,
     /// PBM, PGM, PPM or PAM.
     Pnm,
+    /// A NumPy array.
+    Npy,
     /// RIFF, RIFX or RF64 WAVE.
     Wav,
     /// FLAC.
@@ -43,7 +45,13 @@ impl Format {
     /// Whether the format holds a picture or sound.
     pub fn kind(self) -> Kind {
         match self {
-            Self::Png | Self::Jpeg | Self::Webp | Self::Tiff | Self::Bmp | Self::Pnm => Kind::Image,
+            Self::Png
+            | Self::Jpeg
+            | Self::Webp
+            | Self::Tiff
+            | Self::Bmp
+            | Self::Pnm
+            | Self::Npy => Kind::Image,
             Self::Wav | Self::Flac | Self::Ogg | Self::Mp3 => Kind::Audio,
         }
     }
@@ -70,6 +78,8 @@ pub fn sniff(bytes: &[u8]) -> Option<Format> {
         Some(Format::Bmp)
     } else if is_pnm(bytes) {
         Some(Format::Pnm)
+    } else if at(0, b"\x93NUMPY") {
+        Some(Format::Npy)
     } else if at(0, b"fLaC") {
         Some(Format::Flac)
     } else if at(0, b"OggS") {
@@ -96,7 +106,7 @@ fn is_mp3(bytes: &[u8]) -> bool {
 
 /// Names a format that is recognized only to be refused in words.
 fn foreign(bytes: &[u8]) -> Option<&'static str> {
-    const MAGIC: [(usize, &[u8], &str); 16] = [
+    const MAGIC: [(usize, &[u8], &str); 15] = [
         (0, b"GIF8", "a GIF"),
         (0, b"\0\0\x01\0", "a Windows icon (ICO)"),
         (0, b"\0\0\x02\0", "a Windows cursor or a TGA"),
@@ -105,7 +115,6 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
         (4, b"ftypavif", "an AVIF"),
         (4, b"ftypheic", "a HEIC"),
         (4, b"ftyp", "an MP4 or M4A"),
-        (0, b"\x93NUMPY", "a NumPy array"),
         (0, b"YUV4MPEG2", "a YUV4MPEG2 video stream, which is read as a source"),
         (0, b"\x1aE\xdf\xa3", "a Matroska or WebM"),
         (0, b"FORM", "an AIFF"),
@@ -122,8 +131,7 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
 
 /// The error for bytes that [`sniff`] does not know.
 pub(crate) fn refusal(bytes: &[u8], name: &str) -> Error {
-    const READ: &str =
-        "pictures: PNG, JPEG, WebP, TIFF, BMP, PNM; sound: WAV, FLAC, Ogg Vorbis, MP3";
+    const READ: &str = "pictures: PNG, JPEG, WebP, TIFF, BMP, PNM; bands: NumPy, TIFF; sound: WAV, FLAC, Ogg Vorbis, MP3";
     if bytes.is_empty() {
         return Error::input(name, "is empty (0 bytes); fetch or record it again");
     }

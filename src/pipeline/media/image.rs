@@ -10,7 +10,7 @@ use image::{
 };
 
 use super::format::{Format, refusal, sniff};
-use super::{Decoded, Limits, jpeg, tiff};
+use super::{Axes, Decoded, Limits, jpeg, read_npy, tiff};
 use crate::codec::{Frame, Layout, Samples};
 use crate::error::{Error, Result};
 use crate::pipeline::warning::Warning;
@@ -18,7 +18,7 @@ use crate::pipeline::warning::Warning;
 /// Memory a decoder may take before the number of pixels is known.
 const HEADER_BYTES: u64 = 64 << 20;
 
-/// Reads one picture: PNG, JPEG, WebP, TIFF, BMP or PNM, decided by content.
+/// Reads one picture: PNG, JPEG, WebP, TIFF, BMP, PNM or a NumPy array, decided by content.
 ///
 /// Gray stays gray, 16 bits stay 16 bits, alpha is dropped, the camera's orientation is applied.
 /// Shape: `[height, width]` after the orientation.
@@ -33,6 +33,7 @@ pub fn read_image(bytes: &[u8], name: &str, limits: &Limits) -> Result<Decoded> 
         Some(Format::Tiff) => ImageFormat::Tiff,
         Some(Format::Bmp) => ImageFormat::Bmp,
         Some(Format::Pnm) => ImageFormat::Pnm,
+        Some(Format::Npy) => return read_npy(bytes, name, limits, Axes::default()),
         Some(_) => return Err(Error::input(name, "is sound; a picture is needed here")),
         None => return Err(refusal(bytes, name)),
     };
@@ -182,6 +183,14 @@ fn parts(frame: &Frame, wide: fn(u16) -> [u8; 2]) -> Result<(u32, u32, Vec<u8>)>
     let side = |n: usize| {
         u32::try_from(n).map_err(|_| Error::shape("picture side", "at most 4294967295", n))
     };
+    if frame.layout.is_bands() {
+        let expected = "gray or colours: choose one band or three";
+        return Err(Error::shape(
+            "picture to write",
+            expected,
+            format!("{} bands", frame.channels),
+        ));
+    }
     let bytes = match &frame.samples {
         Samples::U8(v) => v.clone(),
         Samples::U16(v) => v.iter().flat_map(|&x| wide(x)).collect(),

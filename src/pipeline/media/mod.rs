@@ -7,9 +7,12 @@ mod audio;
 mod format;
 mod image;
 mod jpeg;
+mod npy;
 mod raw;
 mod resample;
 mod tiff;
+mod tiff_bands;
+mod view;
 mod wav;
 mod wav_write;
 mod y4m;
@@ -22,8 +25,11 @@ pub use self::audio::{read_audio, read_wav};
 pub(crate) use self::format::refusal;
 pub use self::format::{Format, Kind, sniff};
 pub use self::image::{encode_png, encode_ppm, read_image};
+pub use self::npy::{encode_npy, read_npy};
 pub use self::raw::{RawAudio, RawDepth, RawPixels, RawVideo};
 pub use self::resample::{Resampling, resample};
+pub use self::tiff_bands::encode_tiff;
+pub use self::view::{select_bands, some_bands, view};
 pub use self::wav::{WavHeader, WavReader};
 pub(crate) use self::wav_write::put_samples;
 pub use self::wav_write::{WavDepth, WavWriter, encode_wav};
@@ -51,13 +57,15 @@ pub struct Limits {
     pub pixels: u64,
     /// Values of one sound: time steps times channels.
     pub samples: u64,
+    /// Values of one picture of bands: pixels times bands.
+    pub values: u64,
     /// Bytes of one file as stored.
     pub bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pixels: 100_000_000, samples: 1 << 31, bytes: 1 << 32 }
+        Self { pixels: 100_000_000, samples: 1 << 31, values: 1 << 30, bytes: 1 << 32 }
     }
 }
 
@@ -77,6 +85,22 @@ impl Limits {
         if actual > self.pixels {
             let what = format!("{name}: {width}x{height} picture, number of pixels");
             return Err(Error::Limit { what, limit: self.pixels, actual });
+        }
+        Ok(())
+    }
+
+    /// Checks the size of a picture of bands, `[height, width, bands]`, before it is allocated.
+    ///
+    /// # Errors
+    /// `Input` if a side is 0, `Limit` if there are too many pixels or values.
+    pub fn check_bands(&self, name: &str, [height, width, bands]: [u64; 3]) -> Result<()> {
+        self.check_picture(name, height, width)?;
+        let actual = height.saturating_mul(width).saturating_mul(bands);
+        if actual > self.values {
+            let what = format!(
+                "{name}: {width}x{height} picture of {bands} bands, number of values (cut it into parts)"
+            );
+            return Err(Error::Limit { what, limit: self.values, actual });
         }
         Ok(())
     }
@@ -132,12 +156,37 @@ pub struct Decoded {
     pub warnings: Vec<Warning>,
 }
 
+/// Where the bands of a NumPy array stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Axes {
+    /// `[height, width, bands]`.
+    #[default]
+    BandsLast,
+    /// `[bands, height, width]`.
+    BandsFirst,
+}
+
+impl Axes {
+    /// Bands first if that is so.
+    pub fn bands_first(first: bool) -> Self {
+        if first { Self::BandsFirst } else { Self::BandsLast }
+    }
+}
+
 /// Reads a picture or a sound from a file, by its content.
 ///
 /// # Errors
 /// `Io` if the file cannot be read, `Input` if it is damaged or of no known format,
 /// `Limit` if it is too large.
 pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
+    read_with(path, limits, Axes::default())
+}
+
+/// As [`read`]; `axes` says where the bands of a NumPy array stand.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(path: &Path, limits: &Limits, axes: Axes) -> Result<Decoded> {
     let name = path.display().to_string();
     let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
     let size = file.metadata().map_err(|e| Error::io(path, e))?;
@@ -159,7 +208,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
     let rest = limits.bytes.saturating_sub(bytes.len() as u64).saturating_add(1);
     file.take(rest).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
     limits.check_bytes(&name, bytes.len() as u64)?;
-    read_bytes(&bytes, &name, limits)
+    read_bytes_with(&bytes, &name, limits, axes)
 }
 
 /// Reads a picture or a sound that stands in memory.
@@ -167,7 +216,17 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
 /// # Errors
 /// `Input` if it is damaged or of no known format, `Limit` if it is too large.
 pub fn read_bytes(bytes: &[u8], name: &str, limits: &Limits) -> Result<Decoded> {
-    match sniff(bytes).ok_or_else(|| format::refusal(bytes, name))?.kind() {
+    read_bytes_with(bytes, name, limits, Axes::default())
+}
+
+/// As [`read_bytes`]; `axes` says where the bands of a NumPy array stand.
+///
+/// # Errors
+/// As [`read_bytes`].
+pub fn read_bytes_with(bytes: &[u8], name: &str, limits: &Limits, axes: Axes) -> Result<Decoded> {
+    let format = sniff(bytes).ok_or_else(|| format::refusal(bytes, name))?;
+    match format.kind() {
+        _ if format == Format::Npy => read_npy(bytes, name, limits, axes),
         Kind::Image => read_image(bytes, name, limits),
         Kind::Audio => read_audio(bytes, name, limits),
     }

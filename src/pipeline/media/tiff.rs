@@ -1,4 +1,4 @@
-//! The TIFF pictures the general reader refuses: one float channel, and palettes.
+//! The TIFF pictures the general reader refuses: one float channel, palettes, and bands.
 
 use std::io::Cursor;
 
@@ -6,18 +6,26 @@ use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult};
 use tiff::tags::Tag;
 
-use super::{Decoded, Limits, image};
+use super::{Decoded, Limits, image, tiff_bands};
 use crate::codec::{Frame, Layout, Samples};
 use crate::error::{Error, Result};
 
-/// Reads a TIFF of one float channel or of 8-bit palette indices; `None` for any other.
+/// Numbers of the tag of colours.
+const GRAY: u16 = 1;
+const PALETTE: u16 = 3;
+
+/// Reads a TIFF of one float channel, of 8-bit palette indices, or of bands; `None` for any other.
 pub(super) fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Option<Decoded>> {
+    if let Some(decoded) = tiff_bands::read(bytes, name, limits)? {
+        return Ok(Some(decoded));
+    }
     let refuse = |e: tiff::TiffError| {
         let reason =
             format!("cannot be read as TIFF: {e}; it is damaged or rare: convert it to PNG");
         Error::input(name, reason)
     };
-    let indices = as_gray(bytes);
+    // The decoder has no word for palettes but reads gray ones alike.
+    let indices = with_colours(bytes, PALETTE, GRAY);
     let palette = indices.is_some();
     let bytes = indices.as_deref().unwrap_or(bytes);
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(refuse)?;
@@ -64,12 +72,10 @@ pub(super) fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Option<D
     Ok(Some(Decoded { frame, warnings }))
 }
 
-/// A copy of a palette TIFF whose tag of colours says gray, for the decoder has no word for
-/// palettes but reads gray ones alike; `None` if the file's first picture has no palette.
-fn as_gray(bytes: &[u8]) -> Option<Vec<u8>> {
+/// A copy of a TIFF whose tag of colours says `new`; `None` if that of its first picture does not say
+/// `old`, or if it is a BigTIFF.
+pub(super) fn with_colours(bytes: &[u8], old: u16, new: u16) -> Option<Vec<u8>> {
     const COLORS: u16 = 262;
-    const PALETTE: u16 = 3;
-    const GRAY: u16 = 1;
     let big_endian = bytes.starts_with(b"MM\0*");
     if !big_endian && !bytes.starts_with(b"II*\0") {
         return None;
@@ -84,12 +90,12 @@ fn as_gray(bytes: &[u8]) -> Option<Vec<u8>> {
         .map(|i| at + 2 + 12 * i)
         .take_while(|&at| at < bytes.len())
         .find(|&at| short(at) == Some(COLORS))?;
-    if short(entry + 8)? != PALETTE {
+    if short(entry + 8)? != old {
         return None;
     }
     let mut copy = bytes.to_vec();
-    let gray = if big_endian { GRAY.to_be_bytes() } else { GRAY.to_le_bytes() };
-    copy.get_mut(entry + 8..entry + 10)?.copy_from_slice(&gray);
+    let new = if big_endian { new.to_be_bytes() } else { new.to_le_bytes() };
+    copy.get_mut(entry + 8..entry + 10)?.copy_from_slice(&new);
     Some(copy)
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::names::Names;
 use super::output::{Output, write_whole};
@@ -10,7 +11,10 @@ use crate::codec::{Frame, Layout};
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Sink;
-use crate::pipeline::media::{WavDepth, WavWriter, check_sound_shape, encode_png, encode_ppm};
+use crate::pipeline::media::{
+    WavDepth, WavWriter, check_sound_shape, encode_npy, encode_png, encode_ppm, encode_tiff,
+    select_bands, view,
+};
 
 /// Sounds open at once. Streams may alternate; one that says nothing for so many others is closed.
 pub const OPEN: usize = 16;
@@ -26,7 +30,8 @@ pub enum Picture {
 
 /// Where frames are written.
 enum Target {
-    /// Pictures `STEM.png` or `STEM-000001.png`, sounds `STEM.wav` or `STEM-2.wav`, in a folder.
+    /// Pictures `STEM.png` or `STEM-000001.png`, of bands `STEM.npy`, sounds `STEM.wav` or `STEM-2.wav`, in a
+    /// folder.
     Folder { folder: PathBuf, stem: String },
     /// One picture or sound.
     File(PathBuf),
@@ -40,6 +45,10 @@ pub struct Frames {
     picture: Picture,
     depth: WavDepth,
     names: Names,
+    /// The bands that are written; all of them if `None`.
+    bands: Option<Vec<usize>>,
+    /// What was done to bands that became pictures, a sentence for each.
+    notes: Arc<Mutex<Vec<String>>>,
     /// The stream whose sounds have no number in their names: 0 or 1.
     plain: Option<u32>,
     /// Sounds being written, the one written last at the end.
@@ -48,9 +57,10 @@ pub struct Frames {
     holds: Option<Held>,
 }
 
-#[derive(PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Held {
     Picture,
+    Bands,
     Sound,
 }
 
@@ -77,7 +87,7 @@ impl Frames {
         Self::new(Target::Folder { folder: folder.into(), stem: stem.into() }, picture, depth)
     }
 
-    /// Writes one picture or sound to a file; the ending chooses the picture format.
+    /// Writes one picture or sound to a file; the ending chooses the format of pictures and bands.
     pub fn file(path: impl Into<PathBuf>, depth: WavDepth) -> Self {
         let path = path.into();
         let ppm = matches!(ending(&path).as_deref(), Some("ppm" | "pgm" | "pnm"));
@@ -85,19 +95,27 @@ impl Frames {
         Self::new(Target::File(path), picture, depth)
     }
 
-    /// Writes PPM pictures or one WAV to standard output.
+    /// Writes PPM pictures, NumPy arrays of bands or one WAV to standard output.
     pub fn stdout(depth: WavDepth) -> Self {
         Self::new(Target::Stdout, Picture::Ppm, depth)
     }
 
     fn new(target: Target, picture: Picture, depth: WavDepth) -> Self {
-        let (names, sounds) = (Names::default(), Vec::new());
-        Self { target, picture, depth, names, plain: None, sounds, holds: None }
+        let (names, notes) = (Names::default(), Arc::default());
+        let (bands, plain, sounds, holds) = (None, None, Vec::new(), None);
+        Self { target, picture, depth, names, bands, notes, plain, sounds, holds }
     }
 
     /// Gives no file a name that these have given.
     pub fn names(mut self, names: Names) -> Self {
         self.names = names;
+        self
+    }
+
+    /// Writes these bands only: one or three as a picture to look at, if a file's ending does not name
+    /// a format of bands. What a picture shows then is said in `notes`.
+    pub fn bands(mut self, bands: Vec<usize>, notes: Arc<Mutex<Vec<String>>>) -> Self {
+        (self.bands, self.notes) = (Some(bands), notes);
         self
     }
 
@@ -107,7 +125,7 @@ impl Frames {
         let path = match &self.target {
             Target::Stdout => {
                 // Pictures may follow each other; nothing can follow a sound of unknown length.
-                let follows = self.holds.as_ref().is_none_or(|h| *h == Held::Picture && !sound);
+                let follows = self.holds.is_none_or(|h| h == what && !sound);
                 let reason = "standard output can hold one sound and nothing beside it; give a \
                               folder, as in `-o out/`";
                 if !follows {
@@ -116,7 +134,7 @@ impl Frames {
                 None
             }
             Target::File(path) => {
-                check_file(path, sound, self.holds.is_some(), &item.name)?;
+                check_file(path, what, self.holds.is_some(), &item.name)?;
                 Some(path.clone())
             }
             Target::Folder { folder, stem } => {
@@ -144,9 +162,47 @@ impl Frames {
             Picture::Ppm if frame.layout == Layout::Gray => ("pgm", encode_ppm(frame)?),
             Picture::Ppm => ("ppm", encode_ppm(frame)?),
         };
-        match self.path(item, ending, Held::Picture)? {
-            None => std::io::stdout().write_all(&bytes).map_err(|e| Error::io("stdout", e)),
-            Some(path) => write_whole(&path, &bytes),
+        self.put(item, ending, Held::Picture, &bytes)
+    }
+
+    fn write_bands(&mut self, item: &Item, frame: &Frame) -> Result<()> {
+        let typed = match &self.target {
+            Target::File(path) => Some(ending(path).unwrap_or_default()),
+            _ => None,
+        };
+        let whole = match (typed.as_deref(), &self.bands) {
+            (Some(typed), _) => ["npy", "tif", "tiff"].contains(&typed),
+            (None, bands) => bands.is_none(),
+        };
+        let Some(bands) = self.bands.clone().filter(|_| !whole) else {
+            let some = self.bands.as_ref().map(|bands| select_bands(frame, bands)).transpose()?;
+            let frame = some.as_ref().unwrap_or(frame);
+            let bytes = match typed.as_deref() {
+                Some("tif" | "tiff") => encode_tiff(frame)?,
+                _ => encode_npy(frame)?,
+            };
+            return self.put(item, "npy", Held::Bands, &bytes);
+        };
+        let (picture, ends) = view(frame, &bands)?;
+        self.write_picture(item, &picture)?;
+        let text = |v: Vec<String>| v.join(", ");
+        let ends = text(ends.iter().map(|[low, high]| format!("{low} to {high}")).collect());
+        let bands = text(bands.iter().map(usize::to_string).collect());
+        let colours = if picture.channels == 3 { "red, green, blue" } else { "gray" };
+        let note = format!(
+            "{}: bands {bands} as {colours}; of each the values between its 2nd and its 98th \
+             percentile ({ends}) become 0 to 255",
+            item.name
+        );
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        Ok(())
+    }
+
+    /// Writes a whole file.
+    fn put(&mut self, item: &Item, ending: &str, what: Held, bytes: &[u8]) -> Result<()> {
+        match self.path(item, ending, what)? {
+            None => std::io::stdout().write_all(bytes).map_err(|e| Error::io("stdout", e)),
+            Some(path) => write_whole(&path, bytes),
         }
     }
 
@@ -225,6 +281,7 @@ impl Sink for Frames {
             None => Ok(()),
             Some(frame) => match frame.layout {
                 Layout::Audio { rate } => self.write_sound(item, frame, rate),
+                Layout::Bands { .. } => self.write_bands(item, frame),
                 _ => self.write_picture(item, frame),
             },
         }
@@ -236,15 +293,22 @@ impl Sink for Frames {
 }
 
 /// Refuses a second picture or sound in one file, and an ending that is not its kind's.
-fn check_file(path: &Path, sound: bool, full: bool, name: &str) -> Result<()> {
+fn check_file(path: &Path, what: Held, full: bool, name: &str) -> Result<()> {
     let fits = match ending(path).as_deref() {
-        Some("wav") => sound,
-        Some("png" | "ppm" | "pgm" | "pnm") => !sound,
+        Some("wav") => what == Held::Sound,
+        Some("png" | "ppm" | "pgm" | "pnm") => what == Held::Picture,
+        Some("npy" | "tif" | "tiff") => what == Held::Bands,
         _ => false,
     };
     let path = path.display();
     let reason = if !fits {
-        let what = if sound { "sound: name a .wav" } else { "pictures: name a .png or .ppm" };
+        let what = match what {
+            Held::Sound => "sound: name a .wav",
+            Held::Picture => "pictures: name a .png or .ppm",
+            Held::Bands => {
+                "bands: name a .npy or .tif, or choose one or three for a picture with --bands,"
+            }
+        };
         format!("{path}: this stream holds {what}, or a folder, as in `-o out/`")
     } else if full {
         format!(

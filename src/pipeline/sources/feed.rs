@@ -12,8 +12,8 @@ use crate::codec::{Frame, Layout, Samples, Stamp};
 use crate::error::{Error, Result};
 use crate::pipeline::item::Item;
 use crate::pipeline::media::{
-    self, Decoded, Format, Limits, RawAudio, RawDepth, RawPixels, RawVideo, WavReader, Y4mReader,
-    sniff,
+    self, Axes, Decoded, Format, Limits, RawAudio, RawDepth, RawPixels, RawVideo, WavReader,
+    Y4mReader, sniff,
 };
 use crate::pipeline::warning::Warning;
 
@@ -38,12 +38,15 @@ pub struct Reading {
     /// Pictures are given as they come, and none says that it is the last: what is to be said of the end comes in
     /// an item without a picture.
     pub live: bool,
+    /// Where the bands of NumPy arrays stand.
+    pub axes: Axes,
 }
 
 impl Default for Reading {
     fn default() -> Self {
         let limits = Limits::default();
-        Self { limits, block: 16384, rate: None, raw: None, fps: None, live: false }
+        let axes = Axes::default();
+        Self { limits, block: 16384, rate: None, raw: None, fps: None, live: false, axes }
     }
 }
 
@@ -278,7 +281,7 @@ fn body(head: Vec<u8>, input: Input, name: &str, how: &Reading) -> Result<Body> 
     let rest = limits.bytes.saturating_add(1).saturating_sub(bytes.len() as u64);
     input.take(rest).read_to_end(&mut bytes).map_err(|e| Error::io(name, e))?;
     limits.check_bytes(name, bytes.len() as u64)?;
-    let decoded = media::read_bytes(&bytes, name, limits)?;
+    let decoded = media::read_bytes_with(&bytes, name, limits, how.axes)?;
     drop(bytes);
     let Layout::Audio { rate } = decoded.frame.layout else {
         return Ok(Body::Picture(Some(decoded)));

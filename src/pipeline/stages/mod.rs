@@ -28,7 +28,7 @@ use super::ladder::Ladder;
 use super::line::Stage;
 use super::warning::Warning;
 use crate::bitstream::StreamHeader;
-use crate::codec::{Bundle, Frame, FrameRef, Kind, Latent, Quality, Samples, Stamp};
+use crate::codec::{Bundle, Frame, FrameRef, Kind, Latent, Layout, Quality, Samples, Stamp, bands};
 use crate::error::{Error, Result};
 use crate::runtime::{Device, Encoder};
 
@@ -194,11 +194,14 @@ impl Stage for Resize {
 /// Resizes a picture; see [`Resize`]. The result is 8-bit.
 ///
 /// # Errors
-/// `Shape` if the frame is sound or a size is 0.
+/// `Shape` if the frame is sound or of bands, or a size is 0.
 pub fn resize(frame: &Frame, height: usize, width: usize) -> Result<Frame> {
     let (h, w) = picture_extent(frame)?;
     if [h, w, height, width].contains(&0) {
         return Err(Error::shape("resize", "sizes of at least 1", format!("{width}x{height}")));
+    }
+    if frame.layout.is_bands() {
+        return Err(Error::shape("picture to resize", "gray or colours", "bands"));
     }
     let n = frame.channels;
     let (rows, columns) = (weights(h, height), weights(w, width));
@@ -300,7 +303,7 @@ impl Encode {
         if bundle.kind != Kind::Image || !self.encoder.batches() || batch.len() < 2 {
             return Ok(Vec::new());
         }
-        let fits = |f: &&Frame| !f.is_audio() && check_fit(bundle, Kind::Image, f.channels).is_ok();
+        let fits = |f: &&Frame| !f.is_audio() && check_fit(bundle, f.layout, f.channels).is_ok();
         let frames: Vec<Option<&Frame>> =
             batch.iter().map(|item| item.frame.as_ref().filter(fits)).collect();
         let there: Vec<FrameRef<'_>> = frames.iter().flatten().map(|f| f.view()).collect();
@@ -339,8 +342,7 @@ impl Stage for Encode {
                 self.encoder.reset();
             }
             self.next = item.stamp.index + 1;
-            let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
-            let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
+            let fits = check_fit(self.encoder.bundle(), frame.layout, frame.channels);
             let latent = fits.and_then(|()| match ready {
                 Some(latent) => Ok(latent),
                 None => self.encoder.push(frame, item.end),
@@ -382,10 +384,25 @@ fn given_up(encoder: &mut Encoder) -> Option<Warning> {
 }
 
 /// Refuses frames that a bundle does not code whole: of the other kind, or with colours or sound
-/// channels that would be left out. Gray feeds any picture bundle.
-pub(super) fn check_fit(bundle: &Bundle, kind: Kind, channels: usize) -> Result<()> {
+/// channels that would be left out, or with other bands. Gray feeds any bundle of colours.
+pub(crate) fn check_fit(bundle: &Bundle, layout: Layout, channels: usize) -> Result<()> {
     let codes = bundle.inputs;
+    let sound = matches!(layout, Layout::Audio { .. });
+    let kind = if sound { Kind::Audio } else { Kind::Image };
     let reason = match (bundle.kind, kind) {
+        (Kind::Image, Kind::Image)
+            if !bands::codes(bundle, layout, channels)
+                && (layout.is_bands() || ![1, 3].contains(&codes)) =>
+        {
+            let (what, number) = match layout {
+                Layout::Bands { .. } => ("bands", channels),
+                _ => ("colours", channels),
+            };
+            format!(
+                "codes pictures of {codes} values per pixel, this one has {number} {what}; fit a \
+                 bundle to such pictures: `tamis fit CUBES... -o mine`, then `--codec ./mine`"
+            )
+        }
         (Kind::Image, Kind::Audio) => {
             "codes pictures, this is sound; try `stereo` or `mono`".into()
         }

@@ -218,7 +218,7 @@ impl Stage for Unpack {
             // No file could hold other sound.
             let shape = match header.layout {
                 Layout::Audio { rate } => check_sound_shape(&item.name, rate, header.channels),
-                Layout::Gray | Layout::Rgb => Ok(()),
+                Layout::Gray | Layout::Rgb | Layout::Bands { .. } => Ok(()),
             };
             let stream = packet.stamp.stream;
             let unpack = || {

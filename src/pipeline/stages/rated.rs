@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Pack, check_fit, given_up, header};
 use crate::bitstream::{Packet, PacketWriter, StreamHeader};
-use crate::codec::{Bundle, Frame, Kind, Latent, Layout, Quality, Quantizer, Stamp};
+use crate::codec::{Bundle, Frame, Latent, Layout, Quality, Quantizer, Stamp};
 use crate::error::{Error, Result};
 use crate::pipeline::item::{Item, Parts};
 use crate::pipeline::line::Stage;
@@ -362,9 +362,8 @@ impl Stage for Rated {
                 self.encoder.reset();
             }
             self.next = item.stamp.index + 1;
-            let kind = if frame.is_audio() { Kind::Audio } else { Kind::Image };
             let header = header(&self.encoder, frame, &item.stamp);
-            let fits = check_fit(self.encoder.bundle(), kind, frame.channels);
+            let fits = check_fit(self.encoder.bundle(), frame.layout, frame.channels);
             let overhead = overhead(&header);
             match fits.and_then(|()| self.code(frame, item, overhead)) {
                 Ok(coded) => {
