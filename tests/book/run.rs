@@ -112,7 +112,9 @@ impl Place<'_> {
             let code = status.code().map_or("a signal".into(), |c| c.to_string());
             return Err(format!("ended with {code}, not {}: {said}", step.exit));
         }
-        let message = step.message.as_deref().filter(|_| step.exit != 0).unwrap_or_default();
+        // A warning ends with 0.
+        let said_so = step.exit != 0 || step.comment.contains("says");
+        let message = step.message.as_deref().filter(|_| said_so).unwrap_or_default();
         let mut rest = said;
         for part in message.split("...").map(str::trim) {
             let Some((_, behind)) = rest.split_once(part) else {
