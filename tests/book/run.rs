@@ -14,8 +14,8 @@ use super::setup;
 /// A command that takes longer is hung.
 const BOUND: Duration = Duration::from_secs(60);
 /// What pages may call beside tamis: every system has them.
-const TOOLS: [&str; 15] = [
-    "cat", "chmod", "cp", "dd", "echo", "grep", "head", "ls", "mkdir", "mv", "printf", "rm",
+const TOOLS: [&str; 16] = [
+    "cat", "chmod", "cp", "dd", "echo", "for", "grep", "head", "ls", "mkdir", "mv", "printf", "rm",
     "sleep", "tail", "touch",
 ];
 
@@ -28,7 +28,7 @@ pub fn page(page: &Page, kit: &Path) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let begin = Instant::now();
     let mut place = Place { folder: folder.path(), ports: HashMap::new(), jobs: Vec::new() };
-    setup::copy(kit, folder.path(), &mut |text| place.small(text));
+    setup::copy(kit, folder.path(), &mut |text: &str| place.small(text));
     let (mut faults, mut ran) = (Vec::new(), 0);
     for block in &page.blocks {
         if let Some(why) = &block.skip {
@@ -225,10 +225,8 @@ impl Place<'_> {
     /// The same on free ports, with pictures of a fifth of the size and few of them: the binary of tests is slow.
     fn small(&mut self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (verb, more) in setup::SPARED {
-            if text.starts_with(verb) {
-                text.insert_str(verb.len(), more);
-            }
+        if let Some((verb, more)) = setup::spare(&text) {
+            text.insert_str(verb.len(), more);
         }
         if text.starts_with("tamis receive") && !text.contains("--listen") {
             text += " --listen 127.0.0.1:8748";
@@ -243,7 +241,7 @@ impl Place<'_> {
                 text = numbers(&text, &format!("{key} = "), |n| (n / 5).max(8));
             }
         }
-        for (key, most) in [("frames = ", 20), ("seconds = ", 3)] {
+        for (key, most) in [("frames = ", 20), ("seconds = ", 3), ("sleep ", 6)] {
             text = numbers(&text, key, |n| n.min(most));
         }
         let ports = &mut self.ports;
@@ -260,7 +258,7 @@ fn numbers(text: &str, before: &str, mut change: impl FnMut(u64) -> u64) -> Stri
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let number = part[..digits].parse().map(&mut change);
+        let number = part[..digits].parse::<u64>().map(&mut change);
         out += before;
         out += &number.map_or(part[..digits].to_owned(), |n| n.to_string());
         out += &part[digits..];
