@@ -46,7 +46,7 @@ pub fn page(page: &Page, kit: &Path) -> Vec<String> {
         }
     }
     while let Some((job, text)) = place.jobs.pop() {
-        if let Err(why) = job.map_or(Ok(()), |job| place.end(job, "TERM")) {
+        if let Err(why) = job.map_or(Ok(()), |mut job| place.end(&mut job, "TERM")) {
             faults.push(format!("{path}: `{text}`, at the end of the page: {why}"));
         }
     }
@@ -83,7 +83,7 @@ impl Place<'_> {
         let word = text.split_whitespace().next().unwrap_or_default();
         match word {
             "tamis" => {}
-            "kill" => return self.kill(&text),
+            "kill" => return self.kill(step),
             "curl" => return self.fetch(&text),
             _ if TOOLS.contains(&word) => {}
             _ => {
@@ -101,7 +101,7 @@ impl Place<'_> {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(500));
-            return self.end(job, "TERM");
+            return self.end(&mut job, "TERM");
         }
         let status = wait(&mut job.child)?;
         self.judge(status, step, &self.said(&job))
@@ -112,9 +112,13 @@ impl Place<'_> {
             let code = status.code().map_or("a signal".into(), |c| c.to_string());
             return Err(format!("ended with {code}, not {}: {said}", step.exit));
         }
-        // A warning ends with 0.
-        let said_so = step.exit != 0 || step.comment.contains("says");
-        let message = step.message.as_deref().filter(|_| said_so).unwrap_or_default();
+        self.says(step, said)
+    }
+
+    /// Looks for the message of the heading; a warning ends with 0, and its line says so.
+    fn says(&self, step: &Step, said: &str) -> Result<(), String> {
+        let told = step.exit != 0 || step.comment.contains("says");
+        let message = step.message.as_deref().filter(|_| told).unwrap_or_default();
         let mut rest = said;
         for part in message.split("...").map(str::trim) {
             let Some((_, behind)) = rest.split_once(part) else {
@@ -172,21 +176,23 @@ impl Place<'_> {
         Err(format!("was not ready: {}", self.said(job)))
     }
 
-    /// Sends a signal; a service that is told to stop ends with 0.
-    fn end(&self, mut job: Job, signal: &str) -> Result<(), String> {
+    /// Sends a signal; a service that is told to stop ends with 0 or 3.
+    fn end(&self, job: &mut Job, signal: &str) -> Result<(), String> {
         if job.child.try_wait().unwrap().is_none() {
             let id = job.child.id().to_string();
             Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap();
         }
         let status = wait(&mut job.child)?;
-        if signal != "TERM" || status.success() {
+        // 3: something was lost, which is said.
+        if signal != "TERM" || [Some(0), Some(3)].contains(&status.code()) {
             return Ok(());
         }
-        Err(format!("ended with {status} when it was told to stop: {}", self.said(&job)))
+        Err(format!("ended with {status} when it was told to stop: {}", self.said(job)))
     }
 
     /// `kill %1`, `kill -9 %1`, `kill -HUP %1`.
-    fn kill(&mut self, text: &str) -> Result<(), String> {
+    fn kill(&mut self, step: &Step) -> Result<(), String> {
+        let text = &step.text;
         let signal = text.split_whitespace().find_map(|w| w.strip_prefix('-')).unwrap_or("TERM");
         let number = text.rsplit('%').next().and_then(|n| n.trim().parse::<usize>().ok());
         let slot = number.and_then(|n| self.jobs.get_mut(n - 1)).ok_or("names no job")?;
@@ -195,8 +201,9 @@ impl Place<'_> {
             Command::new("kill").args(["-HUP", &id]).status().unwrap();
             return Ok(());
         }
-        let job = slot.0.take().ok_or("has ended")?;
-        self.end(job, signal)
+        let mut job = slot.0.take().ok_or("has ended")?;
+        self.end(&mut job, signal)?;
+        self.says(step, &self.said(&job))
     }
 
     /// `curl -s URL`, perhaps with a pipe behind it. Not every system has curl.
