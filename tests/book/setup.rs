@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use tamis::pipeline::media::{WavDepth, encode_png, encode_wav};
+use tamis::pipeline::media::{WavDepth, encode_npy, encode_png, encode_wav};
 
-use super::common::{picture, sound};
+use super::common::{cube, picture, sound};
 use super::pages::root;
 use super::vit;
 
@@ -25,7 +25,9 @@ pub fn spare(text: &str) -> Option<(&'static str, &'static str)> {
 pub fn kit() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    for (name, files) in [("photos", 2), ("frames", 4), ("in", 2), ("my-pictures", 6)] {
+    for (name, files) in
+        [("photos", 2), ("frames", 4), ("in", 2), ("archive", 2), ("my-pictures", 6)]
+    {
         std::fs::create_dir(dir.join(name)).unwrap();
         for i in 0..files {
             let png = encode_png(&picture(96, 128, i)).unwrap();
@@ -40,6 +42,11 @@ pub fn kit() -> tempfile::TempDir {
     for (i, name) in ["talk.wav", "recordings/a.wav", "recordings/b.wav"].iter().enumerate() {
         let wav = encode_wav(&sound(40_000, 1, 16_000, i as u64), WavDepth::I16).unwrap();
         std::fs::write(dir.join(name), wav).unwrap();
+    }
+    std::fs::create_dir(dir.join("cubes")).unwrap();
+    for (i, name) in ["cube.npy", "cubes/a.npy", "cubes/b.npy"].iter().enumerate() {
+        let npy = encode_npy(&cube(48, 48, 44, i as u64)).unwrap();
+        std::fs::write(dir.join(name), npy).unwrap();
     }
     std::fs::write(dir.join("vit.onnx"), vit::head(vit::energy)).unwrap();
     let encode = ["encode", "frames", "-o", "cut.tamis.part"];
