@@ -5,6 +5,9 @@ use std::process::Command;
 
 use super::pages::Page;
 
+/// What is hashed into ids begins like a call: docs/format.md.
+const HASHED: [&str; 2] = ["codec 1", "tables 2"];
+
 /// Flags and verbs that pages name and that there are not.
 pub fn faults(pages: &[Page]) -> Vec<String> {
     let mut helps = HashMap::new();
@@ -16,8 +19,9 @@ pub fn faults(pages: &[Page]) -> Vec<String> {
             let verb = words.next().unwrap_or_default();
             let at = format!("{}:{line}", page.path.display());
             if !verbs.iter().any(|v| v == verb) {
-                // A verb as such, or one to be filled in.
-                if verb.chars().all(|c| c.is_ascii_lowercase()) && !verb.is_empty() {
+                // A verb to be filled in, as VERB, is none.
+                let word = !verb.is_empty() && verb.chars().all(|c| c.is_ascii_lowercase());
+                if word && !HASHED.contains(&call.as_str()) {
                     faults.push(format!("{at}: no verb `{verb}` in `tamis {call}`"));
                 }
                 continue;

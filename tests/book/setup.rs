@@ -50,8 +50,8 @@ pub fn kit() -> tempfile::TempDir {
     }
     std::fs::write(dir.join("vit.onnx"), vit::head(vit::energy)).unwrap();
     let encode = ["encode", "frames", "-o", "cut.tamis.part"];
-    let coded = Command::new(env!("CARGO_BIN_EXE_tamis")).args(encode).current_dir(dir).status();
-    assert!(coded.unwrap().success());
+    let coded = Command::new(env!("CARGO_BIN_EXE_tamis")).args(encode).current_dir(dir).output();
+    assert!(coded.unwrap().status.success());
     let bytes = std::fs::read(dir.join("cut.tamis.part")).unwrap();
     std::fs::write(dir.join("cut.tamis.part"), &bytes[..bytes.len() - bytes.len() / 4]).unwrap();
     copy(&root().join("examples"), &dir.join("examples"), &mut str::to_owned);
