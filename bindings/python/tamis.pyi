@@ -9,6 +9,7 @@ from typing import Any, Literal, Optional, Protocol, TypedDict, Union, final
 import numpy
 import numpy.typing
 
+__all__: list[str]
 __version__: str
 
 _Path = Union[str, os.PathLike[str]]

@@ -70,7 +70,8 @@ fn system(path: &Path, why: std::io::Error) -> PyErr {
             let words = words.split(" (os error").next().unwrap_or_default().to_owned();
             PyOSError::new_err((number, words, path.display().to_string()))
         }
-        None => PyOSError::new_err(format!("{}: {why}", path.display())),
+        // One that Rust made: its kind chooses the class.
+        None => std::io::Error::new(why.kind(), format!("{}: {why}", path.display())).into(),
     }
 }
 

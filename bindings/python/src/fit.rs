@@ -17,6 +17,9 @@ use crate::arrays;
 use crate::bundle::{Bundle, Ready};
 use crate::error::{OrRaise, heavy, warn};
 
+/// Terms of a channel at most: as many as gray has bands.
+const TERMS: usize = 64;
+
 /// What a fit reads: files, or arrays where they lie.
 enum Input<'a> {
     File(PathBuf),
@@ -47,6 +50,14 @@ pub fn fit(
     seconds: f64,
     name: &str,
 ) -> PyResult<Bundle> {
+    if !(1..=TERMS).contains(&terms) {
+        let words = format!("terms is {terms}, expected 1 to {TERMS}");
+        return Err(PyValueError::new_err(words));
+    }
+    if seconds.is_nan() || seconds <= 0.0 {
+        let words = format!("seconds is {seconds}, expected more than 0");
+        return Err(PyValueError::new_err(words));
+    }
     let (paths, arrays) = sort(inputs, rate)?;
     let found = heavy(py, || Ok(if paths.is_empty() { Vec::new() } else { find_files(&paths)? }))?;
     let mut files: Vec<Input<'_>> = found.into_iter().map(|f| Input::File(f.path)).collect();

@@ -21,6 +21,8 @@ use crate::latent::Latent;
 
 /// Values of sound in a packet at most: half of what readers take.
 const SOUND: usize = 1 << 20;
+// A signature in Python shows numbers only.
+const _: () = assert!(KEYS == 32);
 /// Latest capture time, in seconds: three thousand years.
 const LATEST: f64 = 1e11;
 
@@ -57,7 +59,7 @@ struct Open {
 #[pymethods]
 impl Writer {
     #[new]
-    #[pyo3(signature = (target, *, coder="dense", keys=KEYS, fps=None, stream=0, device="cpu"))]
+    #[pyo3(signature = (target, *, coder="dense", keys=32, fps=None, stream=0, device="cpu"))]
     fn new(
         target: &Bound<'_, PyAny>,
         coder: &str,
