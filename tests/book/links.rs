@@ -55,7 +55,7 @@ fn prose(text: &str) -> Vec<(usize, String)> {
 fn targets(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for (at, _) in line.match_indices("](") {
-        if line[..at].matches('`').count() % 2 == 0
+        if line[..at].matches('`').count().is_multiple_of(2)
             && let Some(end) = line[at..].find(')')
         {
             found.extend(line[at + 2..at + end].split_whitespace().next());
