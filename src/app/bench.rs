@@ -9,13 +9,14 @@ use super::args::Bench as Typed;
 use super::codecs::asked;
 use super::{Outcome, files, print_line};
 use crate::bitstream::Coder;
-use crate::codec::{Arithmetic, Bundle, Frame, Kind, Layout, Quality, Samples};
+use crate::codec::{Arithmetic, Bundle, Frame, Kind, Layout, Quality, Samples, bands};
 use crate::error::{Error, Result};
 use crate::lab::bench::{Bench, Row};
 use crate::lab::bench_head::{HeadRow, bench_head};
 use crate::pipeline::media;
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::synthetic::{Scene, Tone};
+use crate::pipeline::stages::check_fit;
 use crate::runtime::{
     DecoderSize, Device, Encoder, Neural, Simd, decoders_of, find_decoder, head_file,
 };
@@ -54,6 +55,20 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             Kind::Image if bundle.inputs == 1 => pictures.iter().map(|p| gray(p)).collect(),
             Kind::Image => pictures.clone(),
         };
+        if bundle.kind == Kind::Image && !bands::codes(&bundle, Layout::Rgb, 3) {
+            if typed.inputs.is_empty() {
+                let reason = format!(
+                    "{} codes pictures of {} bands, and none are made; name some as inputs",
+                    bundle.card.name, bundle.inputs
+                );
+                return Err(Error::config("--codec", reason).into());
+            }
+            let firsts = sets.iter().filter_map(|set| set.first());
+            for frame in firsts {
+                check_fit(&bundle, frame.layout, frame.channels)
+                    .map_err(|e| Error::config("--codec", e))?;
+            }
+        }
         let neural = match bundle.kind {
             Kind::Image => neural(&bundle)?,
             Kind::Audio => Vec::new(),

@@ -231,7 +231,11 @@ impl Job {
             return Err(Error::config("--bitrate", reason));
         }
         let (layout, channels) = frame.map_or((Layout::Rgb, 3), |f| (f.layout, f.channels));
-        let bundle = self.codecs.fit(layout, channels)?;
+        // What was odd about it may be why.
+        let bundle = self
+            .codecs
+            .fit(layout, channels)
+            .inspect_err(|_| first.iter().for_each(|i| tell(i)))?;
         let kept = self.channels.unwrap_or(bundle.channels());
         let pack = Pack::new(bundle.clone()).coder(self.coder).keys(self.keys);
         let wrong = |e| Error::config("--channels", e);

@@ -12,7 +12,7 @@ use crate::bitstream::context::{ONE, PAD, Padded, Prediction, Sizes, level, size
 use crate::codec::contexts::{
     BANDS, FEATURES, FIRST_REFERENCE, LEVELS, PHASES, REFERENCES, TAP_UNIT, TAPS, block_start,
 };
-use crate::codec::{ALPHABET, Bundle, Choice, Contexts, Kind, Quality, token};
+use crate::codec::{ALPHABET, Bundle, Choice, Contexts, Kind, Layout, Quality, bands, token};
 use crate::error::Result;
 
 /// Most tables that contexts choose from.
@@ -25,6 +25,10 @@ const PICTURE: [usize; 2] = [48, 64];
 const SOUND: usize = 128;
 /// Samples of one sound.
 const SOUNDS: usize = 4;
+/// Values that what all channels saw in a context is worth beside what one saw, where samples are few.
+const SHARED: f64 = 32.0;
+/// One value in these is counted then.
+const PARTS: u32 = 16;
 /// Share of a channel's energy that a prediction must explain.
 const WORTH: f64 = 0.05;
 /// Qualities that stand for each band.
@@ -103,6 +107,8 @@ impl Samples {
             return Ok(contexts);
         }
         let picture = bundle.kind == Kind::Image;
+        // Cubes have few cells, and their channels are many.
+        let few = picture && !bands::codes(bundle, Layout::Rgb, 3);
         if picture {
             let taps: Vec<Vec<i16>> =
                 (0..BANDS).map(|band| self.taps(bundle, band)).collect::<Result<_>>()?;
@@ -116,7 +122,12 @@ impl Samples {
             for band in 0..BANDS {
                 let of_band = self.weights(bundle, &contexts, band, *continued)?;
                 let phases = if *continued { PHASES } else { phases };
-                counts.extend(self.counts(bundle, &contexts, band, *continued, phases, &of_band)?);
+                let mut seen =
+                    self.counts(bundle, &contexts, band, *continued, phases, &of_band)?;
+                if few {
+                    share(&mut seen, phases);
+                }
+                counts.extend(seen);
                 weights[usize::from(*continued)].extend(of_band);
             }
         }
@@ -332,6 +343,25 @@ impl Samples {
 fn in_groups(ends: &[usize]) -> impl Iterator<Item = (Range<usize>, usize)> {
     let starts = std::iter::once(0).chain(ends.iter().copied());
     starts.zip(ends).flat_map(|(start, &end)| (start..end).map(move |c| (start..end, c)))
+}
+
+/// Puts beside what a channel saw in each of its contexts what all channels saw in theirs of the same
+/// kind, worth [`SHARED`] values.
+fn share(counts: &mut [u32], phases: usize) {
+    let channel = phases * LEVELS * ALPHABET;
+    let mut sums = vec![0u64; channel];
+    for own in counts.chunks_exact(channel) {
+        sums.iter_mut().zip(own).for_each(|(s, &n)| *s += u64::from(n));
+    }
+    for own in counts.chunks_exact_mut(channel) {
+        for (own, all) in own.chunks_exact_mut(ALPHABET).zip(sums.chunks_exact(ALPHABET)) {
+            let total = all.iter().sum::<u64>().max(1) as f64;
+            for (n, &sum) in own.iter_mut().zip(all) {
+                let beside = (f64::from(PARTS) * SHARED * sum as f64 / total).round() as u32;
+                *n = n.saturating_mul(PARTS).saturating_add(beside);
+            }
+        }
+    }
 }
 
 /// Contexts that were never seen choose as the nearest level that was.

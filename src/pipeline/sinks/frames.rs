@@ -306,7 +306,7 @@ fn check_file(path: &Path, what: Held, full: bool, name: &str) -> Result<()> {
             Held::Sound => "sound: name a .wav",
             Held::Picture => "pictures: name a .png or .ppm",
             Held::Bands => {
-                "bands: name a .npy or .tif, or choose one or three for a picture with --bands,"
+                "bands: name a .npy or .tif, choose one or three for a picture with --bands"
             }
         };
         format!("{path}: this stream holds {what}, or a folder, as in `-o out/`")
