@@ -342,7 +342,7 @@ fn some_bands_are_a_picture_to_look_at() {
     assert_eq!((picture.layout, &picture.extent[..], ends.len()), (Layout::Rgb, &[20, 30][..], 3));
     let Samples::U8(v) = &picture.samples else { panic!("bytes") };
     // Stretched: some of it is black, and some is white.
-    assert!(v.iter().any(|&x| x == 0) && v.iter().any(|&x| x == 255));
+    assert!(v.contains(&0) && v.contains(&255));
     let (gray, _) = view(&frame, &[8]).unwrap();
     assert_eq!(gray.layout, Layout::Gray);
     let flat = Frame::bands(4, 4, 1, Samples::F32(vec![3.5; 16])).unwrap();
