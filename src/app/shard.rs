@@ -68,9 +68,9 @@ impl Shard {
 struct Line {
     /// Path of the input below the folder that was named.
     input: String,
-    /// Its size and when it was changed, in seconds since 1970.
+    /// Its size and when it was changed, in nanoseconds since 1970.
     bytes: u64,
-    modified: f64,
+    modified_ns: u64,
     /// Path of the output below the output folder, and its size.
     output: String,
     output_bytes: u64,
@@ -139,7 +139,7 @@ impl Done {
         Some(Line {
             input: input.below.to_str()?.to_owned(),
             bytes: from.len(),
-            modified: modified.as_secs_f64(),
+            modified_ns: u64::try_from(modified.as_nanos()).ok()?,
             output: output.strip_prefix(&self.folder).ok()?.to_str()?.to_owned(),
             output_bytes: to.len(),
             settings: self.settings.clone(),
