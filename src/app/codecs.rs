@@ -24,10 +24,17 @@ impl Codecs {
         Ok(Self { asked, ..Self::default() })
     }
 
-    /// Names what was asked for: its numbers and tables, or nothing.
-    pub fn ids(&self) -> String {
-        let ids = |b: &Arc<Bundle>| format!("{} with tables {}", b.codec_id(), b.tables_id());
-        self.asked.as_ref().map_or_else(|| "by content".into(), ids)
+    /// Names the numbers and tables of what was asked for, else of all that may be chosen.
+    ///
+    /// # Errors
+    /// As [`Self::fit`].
+    pub fn ids(&self) -> Result<String> {
+        let ids = |b: &Bundle| format!("{} with tables {}", b.codec_id(), b.tables_id());
+        let Some(asked) = &self.asked else {
+            let all = ["rgb", "stereo", "mono"].map(|name| find_bundle(name).map(|b| ids(&b)));
+            return Ok(all.into_iter().collect::<Result<Vec<_>>>()?.join(", "));
+        };
+        Ok(ids(asked))
     }
 
     /// The bundle asked for, else the shipped one that fits: `rgb` for pictures, `stereo` for

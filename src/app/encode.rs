@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use super::args::Encode as Typed;
 use super::codecs::Codecs;
 use super::files;
-use super::shard::Done;
+use super::shard::{self, Done, Seen, Shard};
 use super::{Outcome, outcome, print_aside, print_line, say, say_once, stop_flag, tell, unread};
 use crate::bitstream::Coder;
 use crate::codec::{Layout, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::rate::Bucket;
 use crate::pipeline::sinks::Container;
-use crate::pipeline::sinks::Output;
+use crate::pipeline::sinks::{Output, PART};
 use crate::pipeline::sources::find_files;
 use crate::pipeline::sources::{Files, Found, Reading};
 use crate::pipeline::stages::{Encode, Pack, Rated, Spent, Target};
@@ -59,6 +59,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         keys: typed.keys,
         channels: typed.channels,
         device: typed.device,
+        part: typed.shard.map_or_else(|| PART.to_owned(), Shard::part),
         // Of one stream the strips of a frame go side by side, of several the files.
         threads: match files::is_folder(&typed.output) {
             true => 1,
@@ -82,13 +83,16 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     }
     let single = found.len() == 1;
     let mut jobs: Vec<(Found, PathBuf)> = {
-        let outputs = files::outputs(&found);
+        let outputs = match typed.shard {
+            Some(_) => shard::outputs(&found)?,
+            None => files::outputs(&found),
+        };
         let place = |o: PathBuf| files::with_ending(&typed.output.join(o), "tamis");
         found.into_iter().zip(outputs.into_iter().map(place)).collect()
     };
     let mut done = None;
     if let Some(shard) = typed.shard {
-        let ledger = Done::open(&typed.output, shard, settings(typed, &job.codecs))?;
+        let ledger = Done::open(&typed.output, shard, settings(typed, &job.codecs)?)?;
         let all = jobs.len();
         jobs.retain(|(input, _)| shard.takes(input));
         let mine = jobs.len();
@@ -104,12 +108,15 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
+            let seen = done.as_ref().and_then(|_| Seen::of(&input.path));
             let coded = files::make_folder_of(output)
                 .and_then(|()| job.encode(vec![input.path.clone()], output, &stop))
                 .and_then(|coded| {
                     // What lost something is tried again, and said again.
                     let whole = !coded.report.unread && !coded.report.has_losses();
-                    done.as_ref().filter(|_| whole).map_or(Ok(()), |d| d.note(input, output))?;
+                    done.as_ref()
+                        .filter(|_| whole)
+                        .map_or(Ok(()), |d| d.note(input, seen, output))?;
                     Ok(coded)
                 })
                 // The only input's error ends the verb and is said there.
@@ -149,14 +156,14 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
 }
 
 /// What outputs depend on besides their inputs.
-fn settings(typed: &Typed, codecs: &Codecs) -> String {
+fn settings(typed: &Typed, codecs: &Codecs) -> Result<String> {
     let Typed { quality, bpp, bitrate, channels, coder, keys, input, .. } = typed;
     let version = env!("CARGO_PKG_VERSION");
-    let codec = codecs.ids();
-    format!(
+    let codec = codecs.ids()?;
+    Ok(format!(
         "tamis {version}, codec {codec}, quality {quality}, bpp {bpp:?}, bitrate {bitrate:?}, channels \
          {channels:?}, coder {coder:?}, keys {keys}, {input:?}"
-    )
+    ))
 }
 
 /// One line about an output: on stdout, or on stderr if the data itself goes to stdout.
@@ -188,6 +195,8 @@ struct Job {
     keys: u64,
     channels: Option<usize>,
     device: Device,
+    /// What the names of outputs end in until they are whole.
+    part: String,
     /// Threads for each frame.
     threads: usize,
 }
@@ -257,7 +266,7 @@ impl Job {
                 vec![Box::new(encode), Box::new(pack)]
             }
         };
-        let (place, out) = Output::open(output)?;
+        let (place, out) = Output::open_as(output, &self.part)?;
         let bytes = std::sync::Arc::<AtomicU64>::default();
         let out = Counting { out, count: bytes.clone() };
         let line = Pipeline::new(

@@ -41,6 +41,8 @@ pub struct Encoder {
     gpu: Option<GpuEncoder>,
     /// Whether the processor may do what the GPU cannot.
     strict: bool,
+    /// The last picture was the processor's all the same.
+    aside: bool,
     /// Why the GPU was given up on.
     fallen: Option<String>,
     sound: Option<Sound>,
@@ -89,6 +91,7 @@ impl Encoder {
             fixed,
             gpu: None,
             strict: false,
+            aside: false,
             fallen: None,
             sound: None,
             earlier: None,
@@ -170,14 +173,18 @@ impl Encoder {
         let (gpu, instead) = device.open()?;
         if let Some(gpu) = gpu {
             let (n, quality, thrift) = (self.channels, self.quality, self.thrift);
-            self.gpu = Some(GpuEncoder::new(&gpu, &self.bundle, n, quality, thrift)?);
+            match GpuEncoder::new(&gpu, &self.bundle, n, quality, thrift) {
+                Ok(gpu) => self.gpu = Some(gpu),
+                Err(e) if self.strict => return Err(e),
+                Err(e) => return Ok(Some(e.to_string())),
+            }
         }
         Ok(instead)
     }
 
-    /// What encodes: `cpu`, `cuda:0 (NVIDIA Orin)`.
+    /// What encoded the last picture, or will encode the first: `cpu`, `cuda:0 (NVIDIA Orin)`.
     pub fn device(&self) -> &str {
-        self.gpu.as_ref().map_or("cpu", GpuEncoder::name)
+        self.gpu.as_ref().filter(|_| !self.aside).map_or("cpu", GpuEncoder::name)
     }
 
     /// Why the GPU was given up on since this was last asked, with [`Device::Auto`].
@@ -235,11 +242,16 @@ impl Encoder {
         if let Some(other) = frames.iter().find(|f| !GpuEncoder::takes(**f)) {
             let reason = format!("takes pictures of 8 bits, not {}", other.samples.name());
             let error = Error::Device { device: gpu.name().to_owned(), reason };
+            self.aside = true;
             return if self.strict { Err(error) } else { Ok(false) };
         }
-        match gpu.encode(frames, to) {
+        let done = gpu.encode(frames, to);
+        self.aside = done.is_err();
+        match done {
             Ok(()) => Ok(true),
             Err(e) if self.strict => Err(e),
+            // The next may be smaller.
+            Err(Error::Limit { .. }) => Ok(false),
             Err(e) => {
                 // It will not be better at the next frame, and frames do not wait.
                 (self.gpu, self.fallen) = (None, Some(e.to_string()));

@@ -31,7 +31,7 @@ fn shards_do_each_file_once_and_go_on_where_one_was_killed() {
         let png = encode_png(&picture(64, 80, i)).unwrap();
         std::fs::write(at.join(format!("in/{i}.png")), png).unwrap();
     }
-    let args = ["encode", "in", "-o", "whole/", "--threads", "1"];
+    let args = ["encode", "in", "-o", "whole/", "--threads", "1", "--shard", "0/1"];
     assert_eq!(tamis(at, &args).status.code(), Some(0));
     let whole = recordings(&at.join("whole"));
     assert_eq!(whole.len(), 24);
@@ -79,14 +79,14 @@ fn shards_do_each_file_once_and_go_on_where_one_was_killed() {
     assert!(recordings(&at.join("out")) == out, "a file was done twice");
 
     // What is gone, or was changed, is done again, and nothing else.
-    std::fs::remove_file(at.join("out/3.tamis")).unwrap();
+    std::fs::remove_file(at.join("out/3.png.tamis")).unwrap();
     std::fs::write(at.join("in/5.png"), encode_png(&picture(64, 80, 99)).unwrap()).unwrap();
     run(0);
     run(1);
     let again = recordings(&at.join("out"));
     let changed: Vec<&String> = again.keys().filter(|n| again[*n] != out[*n]).collect();
-    assert_eq!(changed, ["3.tamis", "5.tamis"]);
-    assert_eq!(again["3.tamis"].0, out["3.tamis"].0);
+    assert_eq!(changed, ["3.png.tamis", "5.png.tamis"]);
+    assert_eq!(again["3.png.tamis"].0, out["3.png.tamis"].0);
 }
 
 #[test]

@@ -21,11 +21,11 @@ fn refused(bytes: &[u8]) -> String {
 
 /// One small picture of every depth.
 fn of_every_depth() -> Vec<Frame> {
-    let n = 5 * 7 * 4;
+    let n = 5 * 7 * 4i32;
     [
         Samples::U8((0..n).map(|i| i as u8).collect()),
         Samples::U16((0..n).map(|i| i as u16 * 301).collect()),
-        Samples::I16((0..n).map(|i| i as i16 * 301 - 20000).collect()),
+        Samples::I16((0..n).map(|i| (i * 201 - 15000) as i16).collect()),
         Samples::F32((0..n).map(|i| i as f32 * 12.5 - 300.0).collect()),
     ]
     .into_iter()
@@ -107,7 +107,7 @@ fn what_is_no_number_becomes_zero() {
     let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     let back = decode(&npy(&head("<f4", "(1, 2, 2)"), &data));
     assert!(back.frame.samples == Samples::F32(vec![1.5, 0.0, 0.0, -7.0e6]));
-    assert!(back.warnings[0].contains("2 values"));
+    assert!(back.warnings.iter().any(|w| w.contains("2 values")));
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn hostile_tiff_costs_what_it_holds() {
     };
     for (tag, value, said) in [
         (256, 10_000_000u32, "limit"),
-        (257, 3_000_000, "hold"),
+        (257, 3_000_000, "damaged"),
         (256, 0, "damaged"),
         (277, 300, "300 bands"),
         (277, 256, "damaged"),
@@ -315,7 +315,7 @@ fn hostile_tiff_costs_what_it_holds() {
         let mut bad = good.clone();
         bad[at(tag)..at(tag) + 4].copy_from_slice(&value.to_le_bytes());
         let message = refused(&bad);
-        assert!(message.contains(said) || message.contains("claims"), "{tag}: {message}");
+        assert!(message.contains(said) || message.contains("claims"), "{tag} {value}: {message}");
     }
     // Noise anywhere may be refused or read, and no more.
     let mut noise = Noise(9);

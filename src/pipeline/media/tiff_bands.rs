@@ -91,10 +91,13 @@ pub(super) fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Option<D
         for (row, column) in (0..down).flat_map(|r| (0..across).map(move |c| (r, c))) {
             let chunk = (plane * down + row) * across + column;
             let part = decoder.read_chunk(chunk).map_err(refuse)?;
+            // Tiles of planes behind the first come with the rows that fill them.
+            let (columns, rows) = decoder.chunk_data_dimensions(chunk);
             let size = [high.min(height - row * high), wide.min(width - column * wide)];
             let place = Place {
                 first: [(row * high) as usize, (column * wide) as usize],
                 size: size.map(|n| n as usize),
+                held: [rows as usize, columns as usize],
                 width: width as usize,
                 bands: count,
                 plane: planar.then_some(plane as usize),
@@ -163,6 +166,8 @@ fn depth(bits: u8, format: u16) -> Option<Depth> {
 struct Place {
     first: [usize; 2],
     size: [usize; 2],
+    /// Rows and columns that there are, those that fill it among them.
+    held: [usize; 2],
     width: usize,
     bands: usize,
     /// The band that it holds; all of them if `None`.
@@ -183,10 +188,12 @@ fn put(place: &Place, part: &DecodingResult, to: &mut Samples) -> Option<()> {
 fn copy<T: Copy>(place: &Place, from: &[T], to: &mut [T]) -> Option<()> {
     let ([top, left], [high, wide], bands) = (place.first, place.size, place.bands);
     let per_pixel = if place.plane.is_some() { 1 } else { bands };
-    if from.len() != high * wide * per_pixel {
+    let [rows, columns] = place.held;
+    if from.len() != rows * columns * per_pixel || rows < high || columns < wide {
         return None;
     }
-    for (r, line) in from.chunks_exact((wide * per_pixel).max(1)).enumerate() {
+    let lines = from.chunks_exact((columns * per_pixel).max(1)).map(|l| &l[..wide * per_pixel]);
+    for (r, line) in lines.take(high).enumerate() {
         let start = ((top + r) * place.width + left) * bands;
         let row = to.get_mut(start..start + wide * bands)?;
         match place.plane {

@@ -48,10 +48,11 @@ pub fn find_files(inputs: &[PathBuf]) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// What a store or a receiver keeps beside its recordings.
+/// What a store, a receiver or the shards of `encode` keep beside recordings.
 fn is_ours(name: &str) -> bool {
     let list = name.starts_with("watch-") && name.ends_with(".json");
-    list || ["lock", "uplink.json", "given-up.jsonl"].contains(&name)
+    let ledger = name.starts_with("tamis-shard-") && name.ends_with(".jsonl");
+    list || ledger || ["lock", "uplink.json", "given-up.jsonl"].contains(&name)
 }
 
 fn walk(root: &Path, folder: &Path, found: &mut Vec<Found>) -> Result<()> {

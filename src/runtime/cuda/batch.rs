@@ -15,6 +15,9 @@ const SEGMENT: usize = 64;
 pub(super) const LANES: usize = 32;
 const FALL: usize = 64;
 
+/// Longest side of a picture: blocks and numbers of the kernels reach so far.
+pub(super) const SIDE: usize = 4_000_000;
+
 /// How pixels lie in memory, as the kernels number it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -115,6 +118,11 @@ impl Reads {
         }
     }
 
+    /// Whether no band is read.
+    pub fn is_empty(&self) -> bool {
+        self.sum_tracks + self.half_pairs == 0
+    }
+
     /// Threads of a block of `columns`, and of one of `rows`.
     pub fn threads(&self) -> [u32; 2] {
         let warps = (self.sum_tracks + self.half_pairs).max(1);
@@ -146,6 +154,9 @@ impl Picture {
     pub fn new(frame: FrameRef<'_>, plan: &Plan, reads: &Reads) -> Option<Self> {
         let (format, bytes) = bytes(frame)?;
         let [height, width] = [frame.extent[0], frame.extent[1]];
+        if height.max(width) > SIDE {
+            return None;
+        }
         let [rows, cols] = [height, width].map(|e| cells(e, CELL));
         let (pitch, chroma_pitch) = match format {
             Format::Rgb => (3 * width, 0),
@@ -156,9 +167,6 @@ impl Picture {
         let track_pitch = cols.next_multiple_of(CHUNK);
         let each = CELL * (reads.sum_tracks + reads.half_pairs) as usize * rows;
         let int = |v: usize| i32::try_from(v).ok();
-        // Eight rows of cells, in values of a track, and pairs of the first level are counted too.
-        int(track_pitch.checked_mul(CELL * CELL)?)?;
-        int(rows.checked_mul(CELL)?)?;
         Some(Self {
             height: int(height)?,
             width: int(width)?,

@@ -11,7 +11,7 @@ use cudarc::driver::{
 
 use super::super::plan::Plan;
 use super::Gpu;
-use super::batch::{Channel, Picture, Reads, bytes, tables};
+use super::batch::{Channel, Picture, Reads, SIDE, bytes, tables};
 use crate::codec::{Bundle, FrameRef, Quality};
 use crate::error::{Error, Result};
 
@@ -52,9 +52,14 @@ impl GpuEncoder {
         thrift: f32,
     ) -> Result<Self> {
         let plan = Plan::new(bundle, channels, quality, thrift);
+        let reads = Reads::new(&plan);
+        if reads.is_empty() {
+            let reason = "does not run a codec whose channels read nothing".into();
+            return Err(Error::Device { device: gpu.name().to_owned(), reason });
+        }
         let slot = || Slot::new(gpu.context.new_stream()?);
         let slots = slot().and_then(|a| Ok([a, slot()?])).map_err(|e| gpu.failed(e))?;
-        Ok(Self { gpu: gpu.clone(), reads: Reads::new(&plan), plan, tables: None, slots })
+        Ok(Self { gpu: gpu.clone(), reads, plan, tables: None, slots })
     }
 
     /// The GPU.
@@ -77,11 +82,29 @@ impl GpuEncoder {
     /// # Errors
     /// `Device` if the GPU fails, `Limit` if a picture is larger than it counts.
     pub fn encode(&mut self, frames: &[FrameRef<'_>], to: &mut [&mut [i16]]) -> Result<()> {
+        let done = self.batches(frames, to);
+        if done.is_err() {
+            self.forget();
+        }
+        done
+    }
+
+    /// Waits for what is on its way, and hands it to nobody.
+    pub(super) fn forget(&mut self) {
+        for slot in &mut self.slots {
+            let _ = slot.stream.synchronize();
+            slot.pictures = 0..0;
+        }
+    }
+
+    fn batches(&mut self, frames: &[FrameRef<'_>], to: &mut [&mut [i16]]) -> Result<()> {
+        // Two at least, so that one is copied while the other is worked on.
+        let most = frames.len().div_ceil(2);
         let mut next = 0;
         let mut turn = 0;
         while next < frames.len() {
             let batch = self.batch(&frames[next..])?;
-            let pictures = next..next + batch.1;
+            let pictures = next..next + batch.1.min(most);
             next = pictures.end;
             let done = self.turn(turn, &batch.0, frames, pictures, to);
             done.map_err(|e| self.failed(e))?;
@@ -98,8 +121,8 @@ impl GpuEncoder {
         let picture = |frame: FrameRef<'_>| Picture::new(frame, &self.plan, &self.reads);
         let Some(first) = picture(frames[0]) else {
             let actual = frames[0].extent.iter().copied().max().unwrap_or(0) as u64;
-            let what = "side of a picture for a GPU".into();
-            return Err(Error::Limit { what, limit: 1 << 24, actual });
+            let what = "a side of a picture for a GPU".into();
+            return Err(Error::Limit { what, limit: SIDE as u64, actual });
         };
         let [bytes, tracks, latents] = first.sizes();
         let most = (BATCH_BYTES / (bytes + 2 * tracks + 2 * latents).max(1)).clamp(1, 4096);

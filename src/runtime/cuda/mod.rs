@@ -23,7 +23,8 @@ use crate::error::Error;
 const KERNELS: &str = include_str!("encode.ptx");
 
 /// What of the driver is called. cudarc panics where one is missing, so all are looked for first.
-const CALLS: [&str; 33] = [
+const CALLS: [&str; 34] = [
+    "cuCtxGetCurrent",
     "cuCtxSetCurrent",
     "cuCtxSynchronize",
     "cuDeviceGet",
@@ -120,14 +121,14 @@ impl Gpu {
     }
 
     /// What is to be said of a failure. What failed for another reason than room may not work again
-    /// before it is opened anew.
+    /// before all that use it have let go and it is opened anew.
     fn failed(&self, error: DriverError) -> Error {
         let mut reason = words(error);
         if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
             reason += "; smaller pictures or --device cpu need less";
         } else {
             let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-            open.retain(|(_, gpu)| gpu.name != self.name);
+            open.retain(|(_, gpu)| !Arc::ptr_eq(&gpu.context, &self.context));
         }
         Error::Device { device: self.name.clone(), reason }
     }

@@ -45,6 +45,7 @@ impl GpuEncoder {
         let (picture, fits) = self.batch(&frames)?;
         let count = pictures.unwrap_or(fits);
         let all = self.timed(frame, &picture, count, time);
+        self.forget();
         let (device, host, host_bound) = all.map_err(|e| self.failed(e))?;
         let pixels = (frame.positions() * count) as f64 / 1e6;
         let [bytes, tracks, latents] = picture.sizes();
@@ -80,7 +81,6 @@ impl GpuEncoder {
             per_batch(time, std::slice::from_mut(slot), |s| s.launch(gpu, picture, reads, tables))?;
         let host = per_batch(time, slots, |s| s.begin(gpu, picture, reads, tables))?;
         let copied = per_batch(time, slots, |s| s.copy_in(picture))?;
-        slots.iter_mut().for_each(|s| s.pictures = 0..0);
         Ok((device, host, copied))
     }
 
