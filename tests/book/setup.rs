@@ -16,6 +16,7 @@ pub fn spare(text: &str) -> Option<(&'static str, &'static str)> {
         // On scenes of its own it would be at work for long; a head brings its input itself.
         () if of("tamis bench") && text.contains("--head") => Some(("tamis bench", " --seconds 0")),
         () if of("tamis bench") => Some(("tamis bench", " in/0.png --seconds 0")),
+        () if of("tamis fit cubes/") => Some(("tamis fit", " --channels 24")),
         () if of("tamis demo") => Some(("tamis demo", " --frames 5")),
         () => None,
     }
