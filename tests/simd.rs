@@ -13,6 +13,7 @@ use common::{Noise, fixed_bundle, picture};
 use proptest::prelude::*;
 use tamis::codec::{Bundle, Frame, Latent, Layout, Quality, Samples, plain};
 use tamis::runtime::{Decoder, Device, Encoder, Simd};
+use tamis::signal::{Ends, PacketTransform};
 
 /// Set where this suite runs once more, on the GPU of `tests/cuda`.
 const AGAIN: &str = "TAMIS_TEST_GPU";
@@ -152,6 +153,52 @@ fn extremes_saturate_alike() {
         of(&|y, x, c| coins[(y * w + x) * 3 + c]),
     ] {
         check(&bundle, &frame, Quality::MAX, 1);
+    }
+}
+
+/// What a sample in the middle of a signal does to a band of packets, for each of them.
+fn response(levels: u32, len: usize, band: usize) -> Vec<f32> {
+    let plan = PacketTransform::new(levels, Ends::Mirror);
+    let cells = len >> levels;
+    let of = |i: usize| {
+        let (mut signal, mut scratch) = (vec![0f32; len], vec![0f32; len]);
+        signal[i] = 1.0;
+        plan.forward_1d(&mut signal, &mut scratch);
+        signal[band * cells + cells / 2]
+    };
+    (0..len).map(of).collect()
+}
+
+/// Pictures that drive one band of the sum, or of an opponent, as far as pixels can: every sum saturates
+/// somewhere.
+#[test]
+fn the_worst_pictures_saturate_alike() {
+    let bundle = fixed_bundle(3, 96, 17);
+    let (h, w) = (72, 80);
+    let sign = |v: f32| if v > 0.0 { 255 } else { 0 };
+    for across in 0..8 {
+        let along = response(3, w, across);
+        for down in 0..8 {
+            let fall = response(3, h, down);
+            let pixel = |i: usize| sign(along[i / 3 % w] * fall[i / 3 / w]);
+            let frame = Frame::rgb(h, w, (0..h * w * 3).map(pixel).collect()).unwrap();
+            check(&bundle, &frame, Quality::MAX, 1);
+        }
+    }
+    for across in 0..4 {
+        let along = response(2, w / 2, across);
+        for down in 0..4 {
+            let fall = response(2, h / 2, down);
+            let pixel = |i: usize| {
+                let v = along[i / 3 % w / 2] * fall[i / 3 / w / 2];
+                // Green against the others, or red against blue.
+                let turn =
+                    if (across + down) % 2 == 0 { [-1.0, 1.0, -1.0] } else { [1.0, 0.0, -1.0] };
+                sign(v * turn[i % 3])
+            };
+            let frame = Frame::rgb(h, w, (0..h * w * 3).map(pixel).collect()).unwrap();
+            check(&bundle, &frame, Quality::MAX, 1);
+        }
     }
 }
 
