@@ -174,6 +174,10 @@ fn response(levels: u32, len: usize, band: usize) -> Vec<f32> {
 #[test]
 fn the_worst_pictures_saturate_alike() {
     let bundle = fixed_bundle(3, 96, 17);
+    // Long enough for several walks of a GPU, which begin anywhere.
+    let mut noise = Noise(5);
+    let coins = (0..1100 * 16 * 3).map(|_| if noise.next() < 0.5 { 0 } else { 255 }).collect();
+    check(&bundle, &Frame::rgb(1100, 16, coins).unwrap(), Quality::MAX, 1);
     let (h, w) = (72, 80);
     let sign = |v: f32| if v > 0.0 { 255 } else { 0 };
     for across in 0..8 {

@@ -569,7 +569,7 @@ pub struct Bench {
     #[arg(long, default_value_t = Device::Cpu, value_parser = device, conflicts_with_all = ["head", "threads", "every_simd"])]
     pub device: Device,
     /// Pictures of a batch on a GPU [default: what half a gigabyte holds]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096).map(usize::from))]
+    #[arg(long, requires = "device", value_parser = clap::value_parser!(u16).range(1..=4096).map(usize::from))]
     pub batch: Option<usize>,
     /// Every instruction set of this machine, not only the widest
     #[arg(long)]

@@ -120,6 +120,11 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
                     Ok(coded)
                 })
                 // The only input's error ends the verb and is said there.
+                .map_err(|e| match e {
+                    // It names no file.
+                    e @ Error::Device { .. } if !single => Error::input(input.path.display(), e),
+                    e => e,
+                })
                 .inspect_err(|e| {
                     if !single {
                         say_once(e)

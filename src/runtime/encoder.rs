@@ -161,7 +161,7 @@ impl Encoder {
     /// `Device` with the reason if a GPU that is asked for by name cannot be used, or does not code what
     /// the bundle codes: sounds, and pictures in single precision, are the processor's.
     pub fn set_device(&mut self, device: Device) -> Result<Option<String>> {
-        (self.gpu, self.fallen) = (None, None);
+        (self.gpu, self.fallen, self.aside) = (None, None, false);
         self.strict = matches!(device, Device::Cuda(_));
         if self.fixed.is_none() && device != Device::Cpu {
             let reason = "codes pictures of fixed-point codecs; this codec runs on the processor";
@@ -176,7 +176,7 @@ impl Encoder {
             match GpuEncoder::new(&gpu, &self.bundle, n, quality, thrift) {
                 Ok(gpu) => self.gpu = Some(gpu),
                 Err(e) if self.strict => return Err(e),
-                Err(e) => return Ok(Some(e.to_string())),
+                Err(e) => self.fallen = Some(e.to_string()),
             }
         }
         Ok(instead)
@@ -192,9 +192,9 @@ impl Encoder {
         self.fallen.take()
     }
 
-    /// Whether [`Self::push_all`] is quicker than one by one.
-    pub fn batches(&self) -> bool {
-        self.gpu.is_some()
+    /// Whether [`Self::push_all`] is quicker for these than one by one.
+    pub fn batches(&self, frames: &[FrameRef<'_>]) -> bool {
+        self.gpu.is_some() && frames.len() > 1 && frames.iter().all(|f| GpuEncoder::takes(*f))
     }
 
     /// What the GPU of this encoder does in a second with copies of a picture, so many at once or as many
@@ -210,7 +210,11 @@ impl Encoder {
     ) -> Result<Option<GpuSpeeds>> {
         match &mut self.gpu {
             Some(gpu) if GpuEncoder::takes(frame) => gpu.speeds(frame, pictures, time).map(Some),
-            _ => Ok(None),
+            Some(gpu) => {
+                let reason = format!("takes pictures of 8 bits, not {}", frame.samples.name());
+                Err(Error::Device { device: gpu.name().to_owned(), reason })
+            }
+            None => Ok(None),
         }
     }
 
@@ -219,8 +223,7 @@ impl Encoder {
     /// # Errors
     /// Those of [`Self::push`], of the first picture that has one.
     pub fn push_all(&mut self, frames: &[FrameRef<'_>]) -> Result<Vec<Latent>> {
-        let together = self.gpu.is_some() && frames.iter().all(|f| GpuEncoder::takes(*f));
-        if !together {
+        if !self.batches(frames) {
             return frames.iter().map(|&frame| self.push(frame, true)).collect();
         }
         let mut latents = Vec::with_capacity(frames.len());
@@ -240,7 +243,8 @@ impl Encoder {
     fn on_gpu(&mut self, frames: &[FrameRef<'_>], to: &mut [&mut [i16]]) -> Result<bool> {
         let Some(gpu) = &mut self.gpu else { return Ok(false) };
         if let Some(other) = frames.iter().find(|f| !GpuEncoder::takes(**f)) {
-            let reason = format!("takes pictures of 8 bits, not {}", other.samples.name());
+            let (actual, fix) = (other.samples.name(), "--device auto or cpu takes them");
+            let reason = format!("takes pictures of 8 bits, not {actual}; {fix}");
             let error = Error::Device { device: gpu.name().to_owned(), reason };
             self.aside = true;
             return if self.strict { Err(error) } else { Ok(false) };
@@ -249,6 +253,10 @@ impl Encoder {
         self.aside = done.is_err();
         match done {
             Ok(()) => Ok(true),
+            Err(e @ Error::Limit { .. }) if self.strict => {
+                let reason = format!("{e}; --device auto or cpu takes it");
+                Err(Error::Device { device: gpu.name().to_owned(), reason })
+            }
             Err(e) if self.strict => Err(e),
             // The next may be smaller.
             Err(Error::Limit { .. }) => Ok(false),

@@ -24,6 +24,12 @@ fn said(out: &Output) -> String {
     String::from_utf8_lossy(&out.stderr).into_owned()
 }
 
+#[cfg(feature = "cuda")]
+fn sound_file() -> Vec<u8> {
+    let sound = super::common::sound(4000, 1, 8000, 1);
+    tamis::pipeline::media::encode_wav(&sound, tamis::pipeline::media::WavDepth::I16).unwrap()
+}
+
 fn pictures(folder: &Path) {
     std::fs::create_dir(folder.join("in")).unwrap();
     for (name, seed) in [("a", 1), ("b", 2), ("c", 3)] {
@@ -123,6 +129,12 @@ fn a_gpu_writes_the_same_recordings() {
         );
         assert!(same(&packets("fell.tamis")), "{rate:?}");
     }
+    // A sound among pictures: named, and the rest is done.
+    std::fs::write(folder.path().join("in/s.wav"), sound_file()).unwrap();
+    let mixed = run("whole", &["encode", "in", "-o", "mixed/", "--device", "cuda:0"]);
+    assert_eq!(mixed.status.code(), Some(3), "{}", said(&mixed));
+    assert!(said(&mixed).contains("s.wav") && said(&mixed).contains("device cuda:0"));
+    std::fs::remove_file(folder.path().join("in/s.wav")).unwrap();
     let strict = run("lost", &["encode", "in", "-o", "l.tamis", "--device", "cuda:0"]);
     assert_eq!(strict.status.code(), Some(1), "{}", said(&strict));
     assert!(said(&strict).contains("CUDA_ERROR_OF_A_TEST"), "{}", said(&strict));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CodecConfig, Config, RawConfig, SinkConfig, SourceConfig, StageConfig, StreamConfig};
 use crate::bitstream::Coder;
-use crate::codec::{Kind, Layout, Quality};
+use crate::codec::{Arithmetic, Kind, Layout, Quality};
 use crate::error::{Error, Result};
 use crate::pipeline::Pool;
 use crate::pipeline::media::RawPixels;
@@ -158,6 +158,13 @@ fn check_stream(config: &StreamConfig) -> Result<()> {
     let channels = config.codec.channels.unwrap_or(bundle.channels());
     Encode::new(bundle.clone(), channels, Quality::DEFAULT)
         .map_err(|e| Error::config("codec.channels", e))?;
+    if bundle.arithmetic != Arithmetic::Fixed && matches!(config.codec.device, Device::Cuda(_)) {
+        let reason = format!(
+            "{} codes what no GPU does; with \"auto\" or \"cpu\" the processor codes {}",
+            config.codec.device, bundle.card.name
+        );
+        return Err(Error::config("codec.device", reason));
+    }
     if let Some(target) = config.codec.target() {
         Rated::new(bundle.clone(), channels, Pack::new(bundle.clone()), target)
             .map_err(|e| Error::config("codec", e))?;

@@ -300,13 +300,17 @@ impl Encode {
     /// or if one of them fails.
     fn together(&mut self, batch: &[Item]) -> Result<Vec<Option<Latent>>> {
         let bundle = self.encoder.bundle();
-        if bundle.kind != Kind::Image || !self.encoder.batches() || batch.len() < 2 {
+        if bundle.kind != Kind::Image || batch.len() < 2 {
             return Ok(Vec::new());
         }
         let fits = |f: &&Frame| !f.is_audio() && check_fit(bundle, f.layout, f.channels).is_ok();
         let frames: Vec<Option<&Frame>> =
             batch.iter().map(|item| item.frame.as_ref().filter(fits)).collect();
         let there: Vec<FrameRef<'_>> = frames.iter().flatten().map(|f| f.view()).collect();
+        // Of others the header of each is to say what encoded it.
+        if !self.encoder.batches(&there) {
+            return Ok(Vec::new());
+        }
         match self.encoder.push_all(&there) {
             Ok(latents) => {
                 let mut latents = latents.into_iter();

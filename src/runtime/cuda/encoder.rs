@@ -24,8 +24,9 @@ pub(crate) struct GpuEncoder {
     pub(super) gpu: Arc<Gpu>,
     plan: Plan,
     pub(super) reads: Reads,
-    pub(super) tables: Option<(CudaSlice<Channel>, CudaSlice<u32>)>,
+    // Before the tables: they wait for what is on its way.
     pub(super) slots: [Slot; 2],
+    pub(super) tables: Option<(CudaSlice<Channel>, CudaSlice<u32>)>,
 }
 
 /// Memory of one batch, here and on the GPU, and its place in the order of things there.
@@ -92,7 +93,7 @@ impl GpuEncoder {
     /// Waits for what is on its way, and hands it to nobody.
     pub(super) fn forget(&mut self) {
         for slot in &mut self.slots {
-            let _ = slot.stream.synchronize();
+            slot.wait();
             slot.pictures = 0..0;
         }
     }
@@ -283,10 +284,20 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// Waits for what is on its way, whatever became of it.
+    fn wait(&self) {
+        // The first may only say what went wrong elsewhere.
+        if self.stream.synchronize().is_err() {
+            let _ = self.stream.synchronize();
+        }
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         // What is on its way writes to memory that goes with this.
-        let _ = self.stream.synchronize();
+        self.wait();
     }
 }
 
