@@ -16,6 +16,7 @@ use tamis::runtime::{Decoder, Device, Encoder, Simd};
 use tamis::signal::{Ends, PacketTransform};
 
 /// Set where this suite runs once more, on the GPU of `tests/cuda`.
+#[cfg(feature = "cuda")]
 const AGAIN: &str = "TAMIS_TEST_GPU";
 
 fn check(bundle: &Arc<Bundle>, frame: &Frame, quality: Quality, threads: usize) {
