@@ -76,6 +76,7 @@ pub fn fit(
         let bands = inputs << (levels * if kind == Kind::Image { 2 } else { 1 });
         let fixed = kind == Kind::Image && levels == 3 && [1, 3].contains(&inputs) && !dense;
         let options = Fit {
+            spectral: false,
             kind,
             terms: fixed.then_some(terms),
             inputs,

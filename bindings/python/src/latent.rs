@@ -77,6 +77,7 @@ impl Latent {
     pub fn frame_channels(&self) -> usize {
         match self.layout {
             Layout::Gray => 1,
+            Layout::Bands { .. } => self.ready.bundle.inputs,
             Layout::Rgb => 3,
             Layout::Audio { .. } => self.latent.extent[0],
         }
@@ -204,6 +205,7 @@ impl Latent {
     fn layout(&self) -> &'static str {
         match self.layout {
             Layout::Gray => "gray",
+            Layout::Bands { .. } => "bands",
             Layout::Rgb => "rgb",
             Layout::Audio { .. } => "sound",
         }

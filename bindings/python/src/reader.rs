@@ -297,6 +297,7 @@ impl Header {
         Self {
             layout: match header.layout {
                 Layout::Gray => "gray",
+                Layout::Bands { .. } => "bands",
                 Layout::Rgb => "rgb",
                 Layout::Audio { .. } => "sound",
             },
