@@ -90,12 +90,12 @@ if __name__ == "__main__":
     shared = components([np.load(p) for p in sorted(pathlib.Path(fit).glob("*.npy"))])
     own = {id(c): components([c]) for c in cubes}
     names = {id(c): str(p) for c, p in zip(cubes, paths)}
-    counts = [k for k in (4, 6, 8, 11, 14, 18, 24, 36, 60, 100) if k <= cubes[0].shape[-1]]
-    levels = range(36, 75, 3)
+    counts = [k for k in (5, 8, 11, 14, 20, 36, 100) if k <= cubes[0].shape[-1]]
+    levels = range(38, 71, 4)
     curves = {
-        "tamis": [curve(cubes, lambda c: tamis(binary, bundle, names[id(c)], q)) for q in range(5, 101, 8)],
-        "bands": [curve(cubes, lambda c: bands(c, level)) for level in range(20, 61, 4)],
-        "cube": [curve(cubes, lambda c: codestream(c, 12, level)) for level in range(20, 61, 4)],
+        "tamis": [curve(cubes, lambda c: tamis(binary, bundle, names[id(c)], q)) for q in range(4, 101, 12)],
+        "bands": [curve(cubes, lambda c: bands(c, level)) for level in range(25, 62, 6)],
+        "cube": [curve(cubes, lambda c: codestream(c, 12, level)) for level in range(25, 62, 6)],
         "own": [curve(cubes, lambda c: rotated(c, own[id(c)], k, level, True)) for k in counts for level in levels],
         "shared": [curve(cubes, lambda c: rotated(c, shared, k, level, False)) for k in counts for level in levels],
     }
