@@ -1,0 +1,51 @@
+//! What is lost: counted, and said on the bus.
+
+use gst::prelude::*;
+
+use crate::CATEGORY;
+
+/// What an element could not hand on since it was started.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Losses {
+    /// Packets that never came, or of which nothing was left.
+    pub packets: u64,
+    /// Groups of channels that packets lost: those are coarser.
+    pub groups: u64,
+    /// Bytes that are no record.
+    pub bytes: u64,
+    /// Packets passed over on purpose: before the first that stands alone, or of other streams.
+    pub skipped: u64,
+}
+
+impl Losses {
+    /// The numbers as a structure of this name.
+    pub fn structure(&self, name: &str) -> gst::Structure {
+        self.fields(name).build()
+    }
+
+    fn fields(&self, name: &str) -> gst::structure::Builder {
+        gst::Structure::builder(name)
+            .field("lost-packets", self.packets)
+            .field("lost-groups", self.groups)
+            .field("lost-bytes", self.bytes)
+            .field("skipped-packets", self.skipped)
+    }
+
+    /// Posts an element message `tamis-loss`: the numbers so far, and why they grew. The first is a
+    /// warning too, which every application shows.
+    pub fn tell(&self, element: &impl IsA<gst::Element>, first: bool, reason: &str) {
+        gst::warning!(CATEGORY, obj = element, "{reason}");
+        let structure = self.fields("tamis-loss").field("reason", reason).build();
+        let message = gst::message::Element::builder(structure).src(element).build();
+        // Without a bus nobody listens.
+        let _ = element.post_message(message);
+        if first {
+            gst::element_warning!(
+                element,
+                gst::StreamError::Decode,
+                ["{reason}; what is lost from here on is counted in the property stats and posted \
+                  as tamis-loss messages"]
+            );
+        }
+    }
+}
