@@ -43,8 +43,10 @@ impl Losses {
             gst::element_warning!(
                 element,
                 gst::StreamError::Decode,
-                ["{reason}; what is lost from here on is counted in the property stats and posted \
-                  as tamis-loss messages"]
+                [
+                    "{reason}; what is lost from here on is counted in the property stats and posted \
+                  as tamis-loss messages"
+                ]
             );
         }
     }

@@ -58,7 +58,8 @@ fn pictures_are_those_of_the_tool() {
         ("groups", "groups=2", &["--groups", "2"][..]),
         ("channels", "channels=12", &["--channels", "12"][..]),
     ] {
-        let (ours, tool) = (dir.path().join(format!("{name}-o")), dir.path().join(format!("{name}-t")));
+        let (ours, tool) =
+            (dir.path().join(format!("{name}-o")), dir.path().join(format!("{name}-t")));
         std::fs::create_dir(&ours).expect("a folder");
         play_silently(&format!(
             "filesrc location={recording} ! tamisparse ! tamisdec {settings} ! video/x-raw,format=RGB \
@@ -66,7 +67,9 @@ fn pictures_are_those_of_the_tool() {
             ours.display()
         ));
         let to = format!("{}/", tool.display());
-        output(tamis().args(["decode", &recording, "--preview", "--ppm", "-o", &to]).args(arguments));
+        output(
+            tamis().args(["decode", &recording, "--preview", "--ppm", "-o", &to]).args(arguments),
+        );
         let (ours, tool) = (bodies(&ours, |b| b), ppm_bodies(&tool, 320 * 240 * 3));
         assert_eq!((ours.len(), tool.len()), (40, 40));
         assert!(ours == tool, "{name}: the pictures differ");
@@ -132,7 +135,9 @@ fn caps_may_change_in_mid_stream() {
     let expected = [("RGB", 320, 240), ("RGB", 64, 48), ("GRAY8", 64, 48)];
     assert_eq!(*seen.lock().expect("no panic"), expected.map(|(f, w, h)| (f.to_owned(), w, h)));
     // And from the recording of it.
-    let p = pipeline(&format!("filesrc location={recording} ! tamisparse ! tamisdec name=d ! fakesink"));
+    let p = pipeline(&format!(
+        "filesrc location={recording} ! tamisparse ! tamisdec name=d ! fakesink"
+    ));
     let pictures = count(&p, "d");
     play(&p).assert_silent();
     assert_eq!(pictures.load(Ordering::SeqCst), 15);
@@ -146,7 +151,9 @@ fn what_is_cut_midway_gives_what_is_there_and_says_so() {
     let bytes = std::fs::read(&recording).expect("a recording");
     let cut = text(&dir.path().join("cut.tamis"));
     std::fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).expect("room");
-    let p = pipeline(&format!("filesrc location={cut} ! tamisparse name=p ! tamisdec name=d ! fakesink"));
+    let p = pipeline(&format!(
+        "filesrc location={cut} ! tamisparse name=p ! tamisdec name=d ! fakesink"
+    ));
     let pictures = count(&p, "d");
     let said = play(&p);
     let n = pictures.load(Ordering::SeqCst);
@@ -246,14 +253,17 @@ fn quality_changes_while_it_plays() {
     let sizes = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let mine = sizes.clone();
     let weak = encoder.downgrade();
-    encoder.static_pad("src").expect("a pad").add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let mut sizes = mine.lock().expect("no panic");
-        sizes.push(info.buffer().map_or(0, |b| b.size()));
-        if let Some(encoder) = weak.upgrade().filter(|_| sizes.len() == 10) {
-            encoder.set_property("quality", 20u32);
-        }
-        gst::PadProbeReturn::Ok
-    });
+    encoder.static_pad("src").expect("a pad").add_probe(
+        gst::PadProbeType::BUFFER,
+        move |_, info| {
+            let mut sizes = mine.lock().expect("no panic");
+            sizes.push(info.buffer().map_or(0, |b| b.size()));
+            if let Some(encoder) = weak.upgrade().filter(|_| sizes.len() == 10) {
+                encoder.set_property("quality", 20u32);
+            }
+            gst::PadProbeReturn::Ok
+        },
+    );
     play(&p).assert_silent();
     let sizes = sizes.lock().expect("no panic");
     assert!(sizes[15] * 2 < sizes[5], "{sizes:?}");
@@ -282,11 +292,17 @@ fn wrong_settings_and_bytes_are_errors_that_say_what_to_do() {
     let other = text(&dir.path().join("other"));
     std::fs::write(&other, vec![7; 20_000]).expect("room");
     for (words, part) in [
-        (format!("{source} tamisenc channels=7 ! fakesink"), "channels is 7, expected one of [3, 6, 12, 24, 48]"),
+        (
+            format!("{source} tamisenc channels=7 ! fakesink"),
+            "channels is 7, expected one of [3, 6, 12, 24, 48]",
+        ),
         (format!("{source} tamisenc bundle=mono ! fakesink"), "bundle is mono"),
         (format!("{source} tamisenc bundle=none ! fakesink"), "no bundle of this name"),
         (format!("{source} tamisenc ! tamisdec channels=7 ! fakesink"), "channels is 7"),
-        (format!("{source} tamisenc ! tamisdec groups=9 ! fakesink"), "groups is 9, the bundle has 5"),
+        (
+            format!("{source} tamisenc ! tamisdec groups=9 ! fakesink"),
+            "groups is 9, the bundle has 5",
+        ),
         (format!("{source} tamisenc ! tamisdec bundle=mono ! fakesink"), "bundle is mono"),
         (format!("filesrc location={other} ! tamisparse ! fakesink"), "not a tamis stream"),
     ] {

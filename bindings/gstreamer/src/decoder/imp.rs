@@ -141,10 +141,13 @@ impl ElementImpl for TamisDec {
             let formats = [VideoFormat::Rgb, VideoFormat::Gray8];
             let raw = gst_video::VideoCapsBuilder::new().format_list(formats).build();
             let always = gst::PadPresence::Always;
-            [("sink", gst::PadDirection::Sink, caps::packets()), ("src", gst::PadDirection::Src, raw)]
-                .into_iter()
-                .filter_map(|(n, way, c)| gst::PadTemplate::new(n, way, always, &c).ok())
-                .collect()
+            [
+                ("sink", gst::PadDirection::Sink, caps::packets()),
+                ("src", gst::PadDirection::Src, raw),
+            ]
+            .into_iter()
+            .filter_map(|(n, way, c)| gst::PadTemplate::new(n, way, always, &c).ok())
+            .collect()
         });
         &TEMPLATES
     }
@@ -163,7 +166,10 @@ impl VideoDecoderImpl for TamisDec {
         Ok(())
     }
 
-    fn set_format(&self, input: &VideoCodecState<'static, Readable>) -> Result<(), gst::LoggableError> {
+    fn set_format(
+        &self,
+        input: &VideoCodecState<'static, Readable>,
+    ) -> Result<(), gst::LoggableError> {
         let header = input.caps().and_then(caps::header);
         let wish = lock(&self.settings).clone();
         {
@@ -176,7 +182,11 @@ impl VideoDecoderImpl for TamisDec {
                     .take(header, &wish)
                     .map_err(|why| gst::loggable_error!(CATEGORY, "{why}"))
                     .inspect_err(|e| {
-                        gst::element_imp_error!(self, gst::StreamError::CodecNotFound, ["{}", e.message()]);
+                        gst::element_imp_error!(
+                            self,
+                            gst::StreamError::CodecNotFound,
+                            ["{}", e.message()]
+                        );
                     })?;
             }
         }

@@ -71,12 +71,16 @@ impl Stream {
         match header.layout {
             Layout::Gray | Layout::Rgb => {}
             Layout::Audio { .. } => {
-                return Err("the stream is sound, tamisdec decodes pictures; use `tamis decode`".into());
+                return Err(
+                    "the stream is sound, tamisdec decodes pictures; use `tamis decode`".into()
+                );
             }
             Layout::Bands { .. } => {
-                return Err("the stream has bands, which are no picture to show; choose three with \
+                return Err(
+                    "the stream has bands, which are no picture to show; choose three with \
                             `tamis decode --bands`"
-                    .into());
+                        .into(),
+                );
             }
         }
         let bundle = match &wish.bundle {
@@ -95,7 +99,12 @@ impl Stream {
         }
         let bundle = Arc::new(bundle);
         let (groups, decoder) = prepare(&bundle, wish)?;
-        let frame = Frame { layout: header.layout, channels: 0, extent: Vec::new(), samples: Samples::U8(Vec::new()) };
+        let frame = Frame {
+            layout: header.layout,
+            channels: 0,
+            extent: Vec::new(),
+            samples: Samples::U8(Vec::new()),
+        };
         let packer = Packer::new(&bundle);
         Ok(Self { header, bundle, packer, decoder, wish: wish.clone(), groups, last: None, frame })
     }
@@ -140,7 +149,12 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn unpack(&mut self, mut packet: Packet, wish: &Wish, missing: &mut Missing) -> Result<Read, String> {
+    pub fn unpack(
+        &mut self,
+        mut packet: Packet,
+        wish: &Wish,
+        missing: &mut Missing,
+    ) -> Result<Read, String> {
         let index = packet.stamp.index;
         if packet.header.continues.is_none() {
             self.take(wish)?;
@@ -199,7 +213,10 @@ impl Stream {
 ///
 /// # Errors
 /// In words, if there is more than one packet.
-pub fn records(bytes: &[u8], missing: &mut Missing) -> Result<(Option<StreamHeader>, Option<Packet>), String> {
+pub fn records(
+    bytes: &[u8],
+    missing: &mut Missing,
+) -> Result<(Option<StreamHeader>, Option<Packet>), String> {
     let mut reader = PacketReader::midway(Limits::default());
     reader.push(bytes);
     reader.finish();
@@ -231,9 +248,12 @@ fn prepare(bundle: &Arc<Bundle>, wish: &Wish) -> Result<(usize, Decoder), String
     };
     let by_channels = match wish.channels as usize {
         0 => ends.len(),
-        n => 1 + ends.iter().position(|&end| end == n).ok_or_else(|| {
-            format!("channels is {n}, expected one of {ends:?}, or 0 for all")
-        })?,
+        n => {
+            1 + ends
+                .iter()
+                .position(|&end| end == n)
+                .ok_or_else(|| format!("channels is {n}, expected one of {ends:?}, or 0 for all"))?
+        }
     };
     let groups = by_groups.min(by_channels);
     let channels = ends[groups - 1];

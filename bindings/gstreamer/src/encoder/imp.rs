@@ -102,9 +102,7 @@ impl ObjectImpl for TamisEnc {
                     .build(),
                 glib::ParamSpecUInt::builder("keys")
                     .nick("Keys")
-                    .blurb(
-                        "Packets from one that stands alone to the next; 1 lets all stand alone",
-                    )
+                    .blurb("Packets from one that stands alone to the next; 1 lets all stand alone")
                     .minimum(1)
                     .default_value(KEYS)
                     .mutable_playing()
@@ -314,7 +312,6 @@ fn open(settings: &Settings) -> Result<Stream, String> {
         n => n as usize,
     };
     let groups = bundle.groups.clone();
-    Stream::new(Arc::new(bundle), channels).map_err(|_| {
-        format!("channels is {channels}, expected one of {groups:?}, or 0 for all")
-    })
+    Stream::new(Arc::new(bundle), channels)
+        .map_err(|_| format!("channels is {channels}, expected one of {groups:?}, or 0 for all"))
 }

@@ -287,10 +287,12 @@ impl TamisParse {
             if !cut || std::mem::replace(&mut state.said, true) {
                 return;
             }
-            let first = Losses { skipped: state.losses.skipped, ..Losses::default() } == state.losses;
+            let first =
+                Losses { skipped: state.losses.skipped, ..Losses::default() } == state.losses;
             (state.losses.clone(), first)
         };
-        let reason = "the recording is incomplete: it ends without an index (`tamis recover` makes one)";
+        let reason =
+            "the recording is incomplete: it ends without an index (`tamis recover` makes one)";
         told.0.tell(&*self.obj(), told.1, reason);
     }
 }

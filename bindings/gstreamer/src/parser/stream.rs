@@ -176,7 +176,11 @@ impl Stream {
         if std::mem::replace(&mut self.said, true) {
             return None;
         }
-        let what = if pictures { "another stream of pictures" } else { "no stream of gray or RGB pictures" };
+        let what = if pictures {
+            "another stream of pictures"
+        } else {
+            "no stream of gray or RGB pictures"
+        };
         Some(format!(
             "stream {} is {what}; tamisparse hands on the first of those only, `tamis decode` reads all",
             header.stream

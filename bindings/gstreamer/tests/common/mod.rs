@@ -20,7 +20,9 @@ pub fn plugin_dir() -> PathBuf {
 
 /// The program `tamis`: beside the plugin, or `TAMIS`.
 pub fn tamis() -> Command {
-    Command::new(std::env::var_os("TAMIS").map_or_else(|| plugin_dir().join("tamis"), PathBuf::from))
+    Command::new(
+        std::env::var_os("TAMIS").map_or_else(|| plugin_dir().join("tamis"), PathBuf::from),
+    )
 }
 
 /// Runs a program and gives what it wrote to standard output.
@@ -80,7 +82,9 @@ pub fn play(pipeline: &gst::Pipeline) -> Said {
             }
             gst::MessageView::Warning(w) => said.warnings.push(w.error().message().to_owned()),
             gst::MessageView::Element(e) => {
-                said.losses.extend(e.structure().filter(|s| s.name() == "tamis-loss").map(|s| s.to_owned()));
+                said.losses.extend(
+                    e.structure().filter(|s| s.name() == "tamis-loss").map(|s| s.to_owned()),
+                );
             }
             _ => {}
         }
@@ -95,7 +99,10 @@ pub fn play_silently(words: &str) {
 }
 
 /// Counts the buffers that leave an element.
-pub fn count(pipeline: &gst::Pipeline, name: &str) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
+pub fn count(
+    pipeline: &gst::Pipeline,
+    name: &str,
+) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
     let counter = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
     let pad = pipeline.by_name(name).and_then(|e| e.static_pad("src")).expect("a src pad");
     let mine = counter.clone();
