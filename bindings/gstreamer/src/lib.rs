@@ -24,8 +24,6 @@ static CATEGORY: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 const AUTHOR: &str = "The authors of tamis";
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    encoder::CoderName::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
-    decoder::DecoderName::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     let rank = gst::Rank::PRIMARY;
     gst::Element::register(Some(plugin), "tamisenc", rank, encoder::TamisEnc::static_type())?;
     gst::Element::register(Some(plugin), "tamisparse", rank, parser::TamisParse::static_type())?;

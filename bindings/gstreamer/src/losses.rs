@@ -33,7 +33,7 @@ impl Losses {
 
     /// Posts an element message `tamis-loss`: the numbers so far, and why they grew. The first is a
     /// warning too, which every application shows.
-    pub fn tell(&self, element: &impl IsA<gst::Element>, first: bool, reason: &str) {
+    pub fn tell(&self, element: &gst::Element, first: bool, reason: &str) {
         gst::warning!(CATEGORY, obj = element, "{reason}");
         let structure = self.fields("tamis-loss").field("reason", reason).build();
         let message = gst::message::Element::builder(structure).src(element).build();
@@ -43,10 +43,8 @@ impl Losses {
             gst::element_warning!(
                 element,
                 gst::StreamError::Decode,
-                [
-                    "{reason}; what is lost from here on is counted in the property stats and posted \
-                  as tamis-loss messages"
-                ]
+                ("{reason}"),
+                ["more losses are counted in the property stats and posted as tamis-loss messages"]
             );
         }
     }

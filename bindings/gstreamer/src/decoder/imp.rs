@@ -177,17 +177,12 @@ impl VideoDecoderImpl for TamisDec {
             state.input = Some(input.clone());
             // The rate may have changed, and the codec.
             state.output = None;
-            if let Some(header) = header {
-                state
-                    .take(header, &wish)
-                    .map_err(|why| gst::loggable_error!(CATEGORY, "{why}"))
-                    .inspect_err(|e| {
-                        gst::element_imp_error!(
-                            self,
-                            gst::StreamError::CodecNotFound,
-                            ["{}", e.message()]
-                        );
-                    })?;
+            if let Some(header) = header
+                && let Err(why) = state.take(header, &wish)
+            {
+                drop(state);
+                gst::element_imp_error!(self, gst::StreamError::CodecNotFound, ("{why}"));
+                return Err(gst::loggable_error!(CATEGORY, "{why}"));
             }
         }
         // A picture leaves before the next packet comes.
@@ -202,7 +197,7 @@ impl VideoDecoderImpl for TamisDec {
         let lost = matches!(read, Ok(Read::Lost));
         self.tell(lost, &missing);
         let fail = |why: String| {
-            gst::element_imp_error!(self, gst::StreamError::Decode, ["{why}"]);
+            gst::element_imp_error!(self, gst::StreamError::Decode, ("{why}"));
             Err(gst::FlowError::Error)
         };
         match read {
@@ -216,7 +211,7 @@ impl VideoDecoderImpl for TamisDec {
             Ok(Read::Picture) if obj.max_decode_time(&frame) < 0 => return obj.drop_frame(frame),
             Ok(Read::Picture) => {}
         }
-        self.negotiate()?;
+        self.announce()?;
         obj.allocate_output_frame(&mut frame, None)?;
         let output = obj.output_state().ok_or(gst::FlowError::NotNegotiated)?;
         let drawn = {
@@ -264,9 +259,8 @@ impl TamisDec {
         if let Some(header) = header {
             state.take(header, &wish)?;
         }
-        let Some(packet) = packet else {
-            return Ok(if missing.bytes > 0 { Read::Lost } else { Read::Nothing });
-        };
+        // If it held one, the next packet says that one is missing.
+        let Some(packet) = packet else { return Ok(Read::Nothing) };
         let State { stream, losses, .. } = &mut *state;
         let stream = stream.as_mut().ok_or(
             "a packet came before any header; let its caps have codec_data, or put tamisparse before",
@@ -288,11 +282,11 @@ impl TamisDec {
             (losses.clone(), first)
         };
         // Whoever is told may ask for the property.
-        losses.tell(&*self.obj(), first, reason);
+        losses.tell(self.obj().upcast_ref(), first, reason);
     }
 
     /// Tells the element behind what pictures come, if that is new.
-    fn negotiate(&self) -> Result<(), gst::FlowError> {
+    fn announce(&self) -> Result<(), gst::FlowError> {
         let (shape, input) = {
             let state = lock(&self.state);
             let shape = state.stream.as_ref().and_then(Stream::shape);

@@ -57,7 +57,9 @@ pub struct Stream {
     wish: Wish,
     /// Groups that are read of every packet.
     groups: usize,
-    /// The packet that came last: its place, and its latent.
+    /// Place of the next packet, if one came.
+    next: Option<u64>,
+    /// The packet that was read last: its place, and its latent.
     last: Option<(u64, Latent)>,
     frame: Frame,
 }
@@ -106,7 +108,17 @@ impl Stream {
             samples: Samples::U8(Vec::new()),
         };
         let packer = Packer::new(&bundle);
-        Ok(Self { header, bundle, packer, decoder, wish: wish.clone(), groups, last: None, frame })
+        Ok(Self {
+            header,
+            bundle,
+            packer,
+            decoder,
+            wish: wish.clone(),
+            groups,
+            next: None,
+            last: None,
+            frame,
+        })
     }
 
     /// Takes another wish, which the next packet that stands alone is read by: what others continue
@@ -142,7 +154,7 @@ impl Stream {
 
     /// Forgets the last packet: the next that is read stands alone.
     pub fn reset(&mut self) {
-        self.last = None;
+        (self.next, self.last) = (None, None);
     }
 
     /// Reads a packet.
@@ -161,12 +173,11 @@ impl Stream {
         } else if self.last.is_none() {
             return Ok(Read::Early);
         }
-        if let Some((last, _)) = &self.last {
-            let gap = index.saturating_sub(last + 1);
-            if gap > 0 {
-                missing.packets += gap;
-                missing.because(format!("{gap} packets before packet {index} did not arrive"));
-            }
+        let gap = self.next.map_or(0, |next| index.saturating_sub(next));
+        self.next = Some(index.saturating_add(1));
+        if gap > 0 {
+            missing.packets += gap;
+            missing.because(format!("{gap} packets before packet {index} did not arrive"));
         }
         packet.cut(self.groups);
         let before = self.last.as_ref().map(|(index, latent)| Before { index: *index, latent });

@@ -16,7 +16,8 @@ use super::stream::{Stream, Wish};
 use crate::picture::{FORMATS, Pictures};
 use crate::{AUTHOR, CATEGORY, caps, lock};
 
-const QUALITY: u32 = Quality::DEFAULT.value() as u32;
+/// As `Quality::DEFAULT`.
+const QUALITY: u32 = 75;
 /// Packets from one that stands alone to the next, as `tamis encode` has it.
 const KEYS: u32 = 32;
 const BUNDLE: &str = "rgb";
@@ -174,7 +175,7 @@ impl VideoEncoderImpl for TamisEnc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let stream = open(&settings)
-            .map_err(|why| gst::error_msg!(gst::LibraryError::Settings, ["{why}"]))?;
+            .map_err(|why| gst::error_msg!(gst::LibraryError::Settings, ("{why}")))?;
         let period = Duration::ZERO;
         *lock(&self.state) = Some(State { stream, pictures: None, period, pictures_seen: 0 });
         Ok(())
@@ -237,7 +238,7 @@ impl VideoEncoderImpl for TamisEnc {
                 self.obj().finish_frame(frame)
             }
             Err(why) => {
-                gst::element_imp_error!(self, gst::StreamError::Encode, ["{why}"]);
+                gst::element_imp_error!(self, gst::StreamError::Encode, ("{why}"));
                 Err(gst::FlowError::Error)
             }
         }
@@ -250,7 +251,9 @@ impl VideoEncoderImpl for TamisEnc {
         if let Some(buffer) = buffer.get_mut() {
             // It is no picture, and belongs behind all of them.
             buffer.set_flags(gst::BufferFlags::HEADER);
-            buffer.set_pts(self.obj().output_segment().position_time());
+            let segment = self.obj().output_segment();
+            let end = segment.downcast_ref::<gst::ClockTime>().and_then(|s| s.position());
+            buffer.set_pts(end);
         }
         self.obj().src_pad().push(buffer)
     }
@@ -260,17 +263,6 @@ impl VideoEncoderImpl for TamisEnc {
             state.stream.reset();
         }
         true
-    }
-}
-
-trait PositionTime {
-    fn position_time(&self) -> Option<gst::ClockTime>;
-}
-
-impl PositionTime for gst::Segment {
-    /// Where a segment in time stands.
-    fn position_time(&self) -> Option<gst::ClockTime> {
-        self.downcast_ref::<gst::ClockTime>().and_then(|segment| segment.position())
     }
 }
 

@@ -180,11 +180,11 @@ impl BaseParseImpl for TamisParse {
             }
         };
         for (losses, first, reason) in told {
-            losses.tell(&*obj, first, &reason);
+            losses.tell(obj.upcast_ref(), first, &reason);
         }
         match step {
             Err(why) => {
-                gst::element_imp_error!(self, gst::StreamError::WrongType, ["{why}"]);
+                gst::element_imp_error!(self, gst::StreamError::WrongType, ("{why}"));
                 Err(gst::FlowError::Error)
             }
             Ok(Step::Packet(found)) => self.packet(frame, found),
@@ -226,7 +226,11 @@ impl TamisParse {
         };
         let index = packet.stamp.index;
         if let Some((losses, first)) = told {
-            losses.tell(&*obj, first, &format!("{gap} packets are missing before packet {index}"));
+            losses.tell(
+                obj.upcast_ref(),
+                first,
+                &format!("{gap} packets are missing before packet {index}"),
+            );
         }
         if let Some(packets) = packets {
             obj.src_pad().push_event(gst::event::Caps::new(&packets));
@@ -293,7 +297,7 @@ impl TamisParse {
         };
         let reason =
             "the recording is incomplete: it ends without an index (`tamis recover` makes one)";
-        told.0.tell(&*self.obj(), told.1, reason);
+        told.0.tell(self.obj().upcast_ref(), told.1, reason);
     }
 }
 

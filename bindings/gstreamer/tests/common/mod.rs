@@ -71,7 +71,8 @@ impl Said {
 pub fn play(pipeline: &gst::Pipeline) -> Said {
     let bus = pipeline.bus().expect("a bus");
     let mut said = Said::default();
-    pipeline.set_state(gst::State::Playing).ok();
+    // Why it fails comes as a message.
+    let _ = pipeline.set_state(gst::State::Playing);
     loop {
         let message = bus.timed_pop(PATIENCE).expect("an end in time");
         match message.view() {
