@@ -142,7 +142,6 @@ impl BaseParseImpl for TamisParse {
         obj.set_min_frame_size(SMALLEST);
         obj.set_syncable(true);
         // Packets have times of their own, or those of the frame rate.
-        obj.set_has_timing_info(true);
         obj.set_infer_ts(false);
         obj.set_pts_interpolation(false);
         let framerate = *lock(&self.framerate);

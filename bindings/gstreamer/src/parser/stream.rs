@@ -3,6 +3,9 @@
 use tamis::bitstream::{Event, Limits, Packet, PacketReader, PacketWriter, StreamHeader};
 use tamis::codec::Layout;
 
+/// Bytes passed over at once: the base class takes more for a stream that it cannot read.
+const SKIP: usize = 1 << 20;
+
 /// What the bytes at hand led to.
 pub enum Step {
     /// More bytes are needed; so many at the front are done with.
@@ -40,6 +43,10 @@ pub struct Stream {
     base: u64,
     /// Offset behind the last record that was found.
     behind: u64,
+    /// Offset behind the last bytes that are no record.
+    junk: u64,
+    /// A record that ends behind the bytes at hand, and where: fewer may be given than were before.
+    held: Option<(Event, u64)>,
     /// The stream that is read: the first of pictures.
     header: Option<StreamHeader>,
     /// Headers found since the last packet, that must stand before the next.
@@ -66,6 +73,8 @@ impl Stream {
             fed: 0,
             base: offset,
             behind: offset,
+            junk: offset,
+            held: None,
             header: None,
             headers: Vec::new(),
             torn: false,
@@ -123,15 +132,28 @@ impl Stream {
         if last {
             self.reader.finish();
         }
+        let there = self.base + bytes.len() as u64;
         loop {
-            let event = self.reader.next_event().map_err(|e| e.to_string())?;
-            let (before, here) = (self.behind, self.reader.position());
-            match event {
+            let (event, here) = match self.held.take() {
+                Some((event, here)) => (Some(event), here),
                 None => {
-                    let skip = if here > before || last { here - self.base } else { 0 };
-                    self.torn |= skip > 0;
-                    self.behind = here;
-                    return Ok(Step::More { skip: skip as usize });
+                    let event = self.reader.next_event().map_err(|e| e.to_string())?;
+                    (event, self.reader.position())
+                }
+            };
+            let before = self.behind;
+            match event {
+                Some(event @ (Event::Packet(_) | Event::Footer(_))) if here > there => {
+                    self.held = Some((event, here));
+                    return Ok(Step::More { skip: 0 });
+                }
+                None => {
+                    if here > before {
+                        (self.torn, self.behind, self.junk) = (true, here, here);
+                    }
+                    let done = if last { here } else { self.junk };
+                    let skip = done.saturating_sub(self.base) as usize;
+                    return Ok(Step::More { skip: skip.min(bytes.len()).min(SKIP) });
                 }
                 Some(Event::Damage { bytes, reason, .. }) => {
                     // A jump ends anywhere, and a reader that joins begins anywhere.
