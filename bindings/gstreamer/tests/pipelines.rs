@@ -200,11 +200,14 @@ fn a_lost_reference_is_counted_until_the_next_key() {
          ! tamisdec name=d ! fakesink"
     );
     let p = pipeline(&words);
-    let mut seen = 0;
+    let seen = std::sync::atomic::AtomicUsize::new(0);
     let pad = p.by_name("e").and_then(|e| e.static_pad("src")).expect("a pad");
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        seen += 1;
-        if seen == 14 { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
+        if seen.fetch_add(1, Ordering::SeqCst) == 13 {
+            gst::PadProbeReturn::Drop
+        } else {
+            gst::PadProbeReturn::Ok
+        }
     });
     let pictures = count(&p, "d");
     let said = play(&p);

@@ -274,7 +274,8 @@ impl TamisDec {
     fn tell(&self, lost: bool, missing: &Missing) {
         let Some(reason) = &missing.reason else { return };
         let (losses, first) = {
-            let losses = &mut lock(&self.state).losses;
+            let mut state = lock(&self.state);
+            let losses = &mut state.losses;
             let first = Losses { skipped: losses.skipped, ..Losses::default() } == *losses;
             losses.packets += missing.packets + u64::from(lost);
             losses.groups += missing.groups;

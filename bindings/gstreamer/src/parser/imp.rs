@@ -168,10 +168,9 @@ impl BaseParseImpl for TamisParse {
             let buffer = frame.buffer().ok_or(gst::FlowError::Error)?;
             let bytes = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
             loop {
-                let step = stream.step(&bytes, last);
-                let (lost, reason) = match &step {
-                    Ok(Step::Damage { bytes, reason }) => (*bytes, reason.clone()),
-                    _ => break step,
+                let (lost, reason) = match stream.step(&bytes, last) {
+                    Ok(Step::Damage { bytes, reason }) => (bytes, reason),
+                    step => break step,
                 };
                 let first = Losses { skipped: losses.skipped, ..Losses::default() } == *losses;
                 losses.bytes += lost;

@@ -189,12 +189,16 @@ impl Stream {
         let pictures = matches!(header.layout, Layout::Gray | Layout::Rgb);
         let ours = self.header.as_ref().is_none_or(|h| h.stream == header.stream);
         if pictures && ours {
-            // At the start it stands twice, and so it goes on.
+            // At the start it stands twice, and so it goes on; more of them say nothing new.
+            if self.headers.len() == 2 {
+                self.headers.remove(0);
+                self.pass_over();
+            }
             self.headers.push(header.clone());
             self.header = Some(header);
             return None;
         }
-        self.torn = true;
+        self.pass_over();
         if std::mem::replace(&mut self.said, true) {
             return None;
         }
@@ -209,11 +213,17 @@ impl Stream {
         ))
     }
 
+    /// Lets the record found last, and what stands before it, not be handed on as it stands.
+    fn pass_over(&mut self) {
+        (self.torn, self.junk) = (true, self.behind);
+    }
+
     /// Makes a packet ready, if it is one of our stream. Its record has `len` bytes.
     fn found(&mut self, packet: Packet, here: u64, len: u64) -> Option<Found> {
         let header = self.header.as_ref().filter(|h| h.stream == packet.stamp.stream);
         let Some(header) = header.cloned() else {
-            (self.torn, self.skipped) = (true, self.skipped + 1);
+            self.skipped += 1;
+            self.pass_over();
             return None;
         };
         let index = packet.stamp.index;
