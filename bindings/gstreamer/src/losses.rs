@@ -18,6 +18,11 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// Whether nothing is lost.
+    pub fn is_nothing(&self) -> bool {
+        self.packets == 0 && self.groups == 0 && self.bytes == 0
+    }
+
     /// The numbers as a structure of this name.
     pub fn structure(&self, name: &str) -> gst::Structure {
         self.fields(name).build()

@@ -276,7 +276,7 @@ impl TamisDec {
         let (losses, first) = {
             let mut state = lock(&self.state);
             let losses = &mut state.losses;
-            let first = Losses { skipped: losses.skipped, ..Losses::default() } == *losses;
+            let first = losses.is_nothing();
             losses.packets += missing.packets + u64::from(lost);
             losses.groups += missing.groups;
             losses.bytes += missing.bytes;

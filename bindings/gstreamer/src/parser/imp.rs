@@ -172,7 +172,7 @@ impl BaseParseImpl for TamisParse {
                     Ok(Step::Damage { bytes, reason }) => (bytes, reason),
                     step => break step,
                 };
-                let first = Losses { skipped: losses.skipped, ..Losses::default() } == *losses;
+                let first = losses.is_nothing();
                 losses.bytes += lost;
                 told.push((losses.clone(), first, reason));
             }
@@ -218,7 +218,7 @@ impl TamisParse {
                 caps
             });
             let losses = &mut state.losses;
-            let first = Losses { skipped: losses.skipped, ..Losses::default() } == *losses;
+            let first = losses.is_nothing();
             losses.packets += gap;
             (packets, (gap > 0).then(|| (losses.clone(), first)))
         };
@@ -289,8 +289,7 @@ impl TamisParse {
             if !cut || std::mem::replace(&mut state.said, true) {
                 return;
             }
-            let first =
-                Losses { skipped: state.losses.skipped, ..Losses::default() } == state.losses;
+            let first = state.losses.is_nothing();
             (state.losses.clone(), first)
         };
         let reason =
