@@ -31,18 +31,25 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     caps::register_typefind(plugin)
 }
 
-gst::plugin_define!(
-    tamis,
-    env!("CARGO_PKG_DESCRIPTION"),
-    plugin_init,
-    env!("CARGO_PKG_VERSION"),
-    // GStreamer knows no word for "MIT OR Apache-2.0", and refuses words it does not know.
-    "MIT",
-    env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_NAME"),
-    "https://crates.io/crates/tamis",
-    "2026-11-28"
-);
+/// The symbols that GStreamer looks for.
+// What the macro makes is not documented.
+#[allow(missing_docs)]
+mod plugin {
+    use super::plugin_init;
+
+    gst::plugin_define!(
+        tamis,
+        env!("CARGO_PKG_DESCRIPTION"),
+        plugin_init,
+        env!("CARGO_PKG_VERSION"),
+        // GStreamer knows no word for "MIT OR Apache-2.0", and refuses words it does not know.
+        "MIT",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_NAME"),
+        "https://crates.io/crates/tamis",
+        "2026-11-28"
+    );
+}
 
 /// The value, also where a thread panicked with it: GStreamer has made an error of that already.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
