@@ -4,24 +4,26 @@ use gst::glib;
 use tamis::bitstream::{Event, Limits, PacketReader, PacketWriter, StreamHeader, begins_stream};
 use tamis::codec::Layout;
 
-/// Media type of recordings and of packets.
-const NAME: &str = "application/x-tamis";
+/// Media type of recordings.
+const RECORDING: &str = "application/x-tamis";
+/// Media type of packets of pictures: the base classes take nothing that is not called video.
+const PICTURES: &str = "video/x-tamis";
 
-/// Bytes of a recording, cut anywhere, or packets.
+/// Bytes of a recording, cut anywhere.
 pub fn recording() -> gst::Caps {
-    gst::Caps::new_empty_simple(NAME)
+    gst::Caps::new_empty_simple(RECORDING)
 }
 
 /// A packet in every buffer.
 pub fn packets() -> gst::Caps {
-    gst::Caps::builder(NAME).field("parsed", true).build()
+    gst::Caps::builder(PICTURES).field("parsed", true).build()
 }
 
 /// The packets of a stream of pictures of this height and width. A rate of 0 is none.
 pub fn of(header: &StreamHeader, extent: [usize; 2], fps: gst::Fraction) -> gst::Caps {
     let record = PacketWriter::new().repeat(header);
     let side = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-    gst::Caps::builder(NAME)
+    gst::Caps::builder(PICTURES)
         .field("parsed", true)
         .field("format", if header.layout == Layout::Gray { "GRAY8" } else { "RGB" })
         .field("width", side(extent[1]))
@@ -50,7 +52,7 @@ pub fn header(caps: &gst::CapsRef) -> Option<StreamHeader> {
 pub fn register_typefind(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     let rank = gst::Rank::PRIMARY;
     let caps = recording();
-    gst::TypeFind::register(Some(plugin), NAME, rank, Some("tamis"), Some(&recording()), move |t| {
+    gst::TypeFind::register(Some(plugin), RECORDING, rank, Some("tamis"), Some(&recording()), move |t| {
         if t.peek(0, 4).is_some_and(|head| head.len() == 4 && begins_stream(head)) {
             t.suggest(gst::TypeFindProbability::Maximum, &caps);
         }

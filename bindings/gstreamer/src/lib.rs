@@ -42,8 +42,8 @@ mod plugin {
         env!("CARGO_PKG_DESCRIPTION"),
         plugin_init,
         env!("CARGO_PKG_VERSION"),
-        // GStreamer knows no word for "MIT OR Apache-2.0", and refuses words it does not know.
-        "MIT",
+        // GStreamer knows no word for "MIT OR Apache-2.0", and warns of words it does not know.
+        "MIT/X11",
         env!("CARGO_PKG_NAME"),
         env!("CARGO_PKG_NAME"),
         "https://crates.io/crates/tamis",

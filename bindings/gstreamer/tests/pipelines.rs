@@ -80,7 +80,7 @@ fn pictures_are_those_of_the_tool() {
 fn every_format_of_any_size_is_read() {
     for format in ["RGB", "GRAY8", "NV12", "YUY2"] {
         for colorimetry in ["", ",colorimetry=bt709", ",colorimetry=1:4:7:1"] {
-            for (width, height) in [(64, 48), (99, 53), (1, 1), (17, 2)] {
+            for (width, height) in [(64, 48), (99, 53), (1, 1), (17, 30)] {
                 let dir = folder();
                 let (a, b) = (text(&dir.path().join("a")), text(&dir.path().join("b")));
                 let out = if format == "GRAY8" { "GRAY8" } else { "RGB" };
@@ -95,8 +95,15 @@ fn every_format_of_any_size_is_read() {
                      t. ! queue ! videoconvert ! video/x-raw,format={out} ! filesink location={b}"
                 ));
                 let (a, b) = (std::fs::read(&a).expect("a"), std::fs::read(&b).expect("b"));
-                let row = (width * if out == "RGB" { 3 } else { 1 } + 3) / 4 * 4;
-                assert_eq!(a.len(), 2 * row * height, "{format} {width}x{height}");
+                let row: usize = width * if out == "RGB" { 3 } else { 1 };
+                let stride = row.next_multiple_of(4);
+                assert_eq!(a.len(), 2 * stride * height, "{format} {width}x{height}");
+                // What stands between the rows is nobody's, nor is the last pixel of a row that ends
+                // in half a pair: videotestsrc leaves its red difference out.
+                let halved = format == "YUY2" && width % 2 == 1;
+                let seen = if halved && width > 1 { row - 3 } else { row };
+                let rows = |b: &[u8]| b.chunks(stride).flat_map(|r| r[..seen].to_vec()).collect();
+                let (a, b): (Vec<u8>, Vec<u8>) = (rows(&a), rows(&b));
                 let psnr = psnr_db(&a, &b);
                 assert!(psnr > 32.0, "{format}{colorimetry} {width}x{height}: {psnr:.1} dB");
             }
@@ -275,17 +282,21 @@ fn quality_changes_while_it_plays() {
 
 #[test]
 fn a_live_pipeline_has_no_latency_of_ours() {
-    let p = pipeline(&format!(
-        "videotestsrc is-live=true num-buffers=30 ! video/x-raw,format=RGB,{SIZE} ! tamisenc ! tamisdec ! fakesink"
-    ));
-    p.set_state(gst::State::Playing).expect("a start");
-    p.state(gst::ClockTime::from_seconds(60)).0.expect("a preroll");
-    let mut query = gst::query::Latency::new();
-    assert!(p.query(&mut query));
-    let (live, min, _) = query.result();
-    // A live source's own: the time of one picture.
-    assert!(live && min <= gst::ClockTime::from_mseconds(40), "{live} {min}");
-    p.set_state(gst::State::Null).expect("a stop");
+    let latency = |elements: &str| {
+        let p = pipeline(&format!(
+            "videotestsrc is-live=true num-buffers=30 ! video/x-raw,format=RGB,{SIZE} {elements} \
+             ! fakesink sync=true"
+        ));
+        p.set_state(gst::State::Playing).expect("a start");
+        p.state(gst::ClockTime::from_seconds(60)).0.expect("a preroll");
+        let mut query = gst::query::Latency::new();
+        assert!(p.query(&mut query));
+        let (live, min, max) = query.result();
+        assert!(live);
+        p.set_state(gst::State::Null).expect("a stop");
+        (min, max)
+    };
+    assert_eq!(latency("! tamisenc ! tamisdec"), latency(""));
 }
 
 #[test]
@@ -339,6 +350,10 @@ fn nothing_leaks_and_decodebin_finds_the_elements() {
         let out = command.output().unwrap_or_else(|e| panic!("gst-launch-1.0: {e}"));
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "{words}\n{said}");
-        assert!(!said.contains("object-alive"), "{words}\n{said}");
+        assert!(said.contains("object-alive.class"), "{words}: nobody looked for leaks\n{said}");
+        // One line says how others are written.
+        let alive = |line: &&str| line.contains("object-alive, ") && !line.contains("%s");
+        let alive: Vec<&str> = said.lines().filter(alive).collect();
+        assert!(alive.is_empty(), "{words}\n{alive:#?}");
     }
 }

@@ -8,6 +8,10 @@ use tamis::runtime::{Decoder, decoders_of, find_bundle, find_codec, find_decoder
 
 use super::DecoderName;
 
+/// Where a buffer stands in its stream is not known: so far behind its start that an index of any
+/// length has room before it.
+const ANYWHERE: u64 = 1 << 62;
+
 /// What is asked of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -228,7 +232,7 @@ pub fn records(
     bytes: &[u8],
     missing: &mut Missing,
 ) -> Result<(Option<StreamHeader>, Option<Packet>), String> {
-    let mut reader = PacketReader::midway(Limits::default());
+    let mut reader = PacketReader::midway_at(ANYWHERE, Limits::default());
     reader.push(bytes);
     reader.finish();
     let (mut header, mut packet) = (None, None);
