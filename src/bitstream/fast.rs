@@ -2,11 +2,16 @@
 
 use super::bytes::Cursor;
 use super::dense::Group;
-use super::rans::{Decoder, Encoder, Plain, STATES, Slots, Table};
+#[cfg(target_arch = "x86_64")]
+use super::rans::{Avx2, Avx512};
+use super::rans::{Decoder, Encoder, Find, Plain, STATES, Slots, Table};
 use super::raw::{BitReader, BitWriter};
 use crate::codec::Tables;
-use crate::codec::tokens::{raw_bits, raw_of, token, value_of};
+use crate::codec::tokens::{direct_token, raw_bits, raw_of, token, value_of};
 use crate::error::Result;
+
+/// Values looked at together before each alone.
+const CHUNK: usize = 16;
 
 /// Tables, ready to code with.
 #[derive(Debug, Clone)]
@@ -29,24 +34,14 @@ impl Fast {
     /// Codes the values of a group.
     pub fn encode(&self, group: &Group, values: &[i16], out: &mut Vec<u8>) {
         let mut raw = BitWriter::default();
-        let tokens: Vec<u8> = values
-            .iter()
-            .map(|&v| {
-                let token = token(v);
-                let (bits, _) = raw_bits(token);
-                if bits > 0 {
-                    raw.put(raw_of(v, token), bits);
-                }
-                token as u8
-            })
-            .collect();
-        let mask = group.states() - 1;
+        let tokens = tokens(values, &mut raw);
         let mut rans = Encoder::new(values.len());
         let rows = tokens.chunks_exact(group.cells()).zip(group.channels.clone());
         for (row, channel) in rows.rev() {
             let (table, _) = self.table(group, channel);
-            for (x, &token) in row.iter().enumerate().rev() {
-                rans.put(x & mask, table, token.into());
+            match group.states() {
+                1 => row.iter().rev().for_each(|&token| rans.put(0, table, token.into())),
+                _ => rans.put_row(table, row),
             }
         }
         rans.finish(group.states(), out);
@@ -65,26 +60,112 @@ impl Fast {
         let mut raw = BitReader::new(&bytes.rest()[..len.min(bytes.rest().len())]);
         for (row, channel) in values.chunks_exact_mut(group.cells()).zip(group.channels.clone()) {
             let (_, table) = self.table(group, channel);
-            if group.states() == 1 {
-                row.iter_mut()
-                    .for_each(|v| *v = value_of(rans.get::<Plain>(0, table), |n| raw.get(n)));
-                continue;
-            }
-            let (fours, rest) = row.as_chunks_mut::<STATES>();
-            for four in fours {
-                let mut tokens = [0; STATES];
-                for (k, token) in tokens.iter_mut().enumerate() {
-                    *token = rans.get::<Plain>(k, table);
-                }
-                for (v, token) in four.iter_mut().zip(tokens) {
-                    *v = value_of(token, |n| raw.get(n));
-                }
-            }
-            for (k, v) in rest.iter_mut().enumerate() {
-                *v = value_of(rans.get::<Plain>(k, table), |n| raw.get(n));
+            match group.states() {
+                1 => row.iter_mut().for_each(|v| *v = next::<Plain>(0, table, &mut rans, &mut raw)),
+                _ => decode_row(table, &mut rans, &mut raw, row),
             }
         }
         let words = rans.finish(&bytes)?;
         raw.finish(4 * group.states() + words, len, &bytes)
     }
+}
+
+/// The token of every value. What tokens leave open is written to `raw`.
+fn tokens(values: &[i16], raw: &mut BitWriter) -> Vec<u8> {
+    let mut tokens = vec![0; values.len()];
+    for (values, tokens) in values.chunks(CHUNK).zip(tokens.chunks_mut(CHUNK)) {
+        // Mostly all are small, which a compiler does in registers.
+        let mut direct = true;
+        for (token, &v) in tokens.iter_mut().zip(values) {
+            let small;
+            (*token, small) = direct_token(v);
+            direct &= small;
+        }
+        if direct {
+            continue;
+        }
+        for (to, &v) in tokens.iter_mut().zip(values) {
+            let token = token(v);
+            let (bits, _) = raw_bits(token);
+            if bits > 0 {
+                raw.put(raw_of(v, token), bits);
+            }
+            *to = token as u8;
+        }
+    }
+    tokens
+}
+
+/// Decodes a row whose values take turns between all states.
+fn decode_row(table: &Slots, rans: &mut Decoder<'_>, raw: &mut BitReader<'_>, row: &mut [i16]) {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    {
+        if Avx512::is_here() {
+            // SAFETY: the machine has what the code is compiled for.
+            return unsafe { decode_row_avx512(table, rans, raw, row) };
+        }
+        if Avx2::is_here() {
+            // SAFETY: the machine has what the code is compiled for.
+            return unsafe { decode_row_avx2(table, rans, raw, row) };
+        }
+    }
+    decode_row_by::<Plain>(table, rans, raw, row);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
+fn decode_row_avx512(
+    table: &Slots,
+    rans: &mut Decoder<'_>,
+    raw: &mut BitReader<'_>,
+    row: &mut [i16],
+) {
+    decode_row_by::<Avx512>(table, rans, raw, row);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn decode_row_avx2(
+    table: &Slots,
+    rans: &mut Decoder<'_>,
+    raw: &mut BitReader<'_>,
+    row: &mut [i16],
+) {
+    decode_row_by::<Avx2>(table, rans, raw, row);
+}
+
+#[inline(always)]
+fn decode_row_by<F: Find>(
+    table: &Slots,
+    rans: &mut Decoder<'_>,
+    raw: &mut BitReader<'_>,
+    row: &mut [i16],
+) {
+    // Copies that no pointer reaches stay in registers.
+    let (mut from, mut bits) = (rans.clone(), raw.clone());
+    let (fours, rest) = row.as_chunks_mut::<STATES>();
+    for four in fours {
+        let mut tokens = [0; STATES];
+        for (k, token) in tokens.iter_mut().enumerate() {
+            *token = from.get::<F>(k, table);
+        }
+        for (v, token) in four.iter_mut().zip(tokens) {
+            *v = value_of(token, |n| bits.get(n));
+        }
+    }
+    for (k, v) in rest.iter_mut().enumerate() {
+        *v = next::<F>(k, table, &mut from, &mut bits);
+    }
+    (*rans, *raw) = (from, bits);
+}
+
+#[inline(always)]
+fn next<F: Find>(
+    state: usize,
+    table: &Slots,
+    rans: &mut Decoder<'_>,
+    raw: &mut BitReader<'_>,
+) -> i16 {
+    value_of(rans.get::<F>(state, table), |n| raw.get(n))
 }

@@ -118,6 +118,50 @@ impl Find for Plain {
     }
 }
 
+/// With AVX2: all bounds in two registers.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct Avx2;
+
+#[cfg(target_arch = "x86_64")]
+impl Avx2 {
+    /// Whether this machine has it, and what comes with it.
+    pub fn is_here() -> bool {
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
+    }
+
+    #[target_feature(enable = "avx2,popcnt")]
+    #[inline]
+    fn count(bounds: &[i16; LANES], slot: i16) -> u32 {
+        use std::arch::x86_64::{
+            __m256i, _mm256_cmpgt_epi16, _mm256_loadu_si256, _mm256_movemask_epi8,
+            _mm256_packs_epi16, _mm256_set1_epi16,
+        };
+        let at = bounds.as_ptr().cast::<__m256i>();
+        // SAFETY: 64 bytes are read of as many.
+        #[allow(unsafe_code)]
+        let (low, high) = unsafe { (_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))) };
+        let slot = _mm256_set1_epi16(slot);
+        let above = |bounds| _mm256_cmpgt_epi16(slot, bounds);
+        // In whatever order: they are counted.
+        _mm256_movemask_epi8(_mm256_packs_epi16(above(low), above(high))).count_ones()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Find for Avx2 {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn find(bounds: &[i16; LANES], slot: i16) -> usize {
+        // SAFETY: whoever chooses this kind has asked `is_here`.
+        let count = unsafe { Self::count(bounds, slot) };
+        count as usize % LANES
+    }
+}
+
 /// With AVX-512: all bounds in one register.
 #[cfg(target_arch = "x86_64")]
 pub(super) struct Avx512;
@@ -169,16 +213,31 @@ impl Encoder {
         Self { states: [LOW; STATES], words: vec![0; symbols + 1], at: symbols + 1 }
     }
 
+    /// Encodes one token.
     #[inline(always)]
     pub fn put(&mut self, state: usize, table: &Table, token: usize) {
-        let s = &table.symbols[token];
         let mut x = self.states[state];
-        let full = u64::from(x) >= s.full;
-        self.words[self.at - 1] = x as u16;
-        self.at -= usize::from(full);
-        x = if full { x >> 16 } else { x };
-        let quotient = ((u128::from(s.inverse) * u128::from(x)) >> 64) as u32;
-        self.states[state] = x.wrapping_add(s.bias).wrapping_add(quotient.wrapping_mul(s.rest));
+        put(&mut x, &table.symbols[token], &mut self.words, &mut self.at);
+        self.states[state] = x;
+    }
+
+    /// Encodes tokens that take turns between all states, from the last to the first.
+    pub fn put_row(&mut self, table: &Table, tokens: &[u8]) {
+        let (fours, rest) = tokens.as_chunks::<STATES>();
+        for (k, &token) in rest.iter().enumerate().rev() {
+            self.put(k, table, token.into());
+        }
+        // Copies that no pointer reaches stay in registers.
+        let ([mut a, mut b, mut c, mut d], mut at) = (self.states, self.at);
+        let words = &mut self.words[..];
+        for four in fours.iter().rev() {
+            let [p, q, r, s] = four.map(|token| &table.symbols[usize::from(token)]);
+            put(&mut d, s, words, &mut at);
+            put(&mut c, r, words, &mut at);
+            put(&mut b, q, words, &mut at);
+            put(&mut a, p, words, &mut at);
+        }
+        (self.states, self.at) = ([a, b, c, d], at);
     }
 
     /// Writes the first `states` states and all words.
@@ -186,6 +245,18 @@ impl Encoder {
         self.states[..states].iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
         out.extend(self.words[self.at..].iter().flat_map(|w| w.to_le_bytes()));
     }
+}
+
+/// Encodes a symbol into a state, and the word that it gives up, if any, before `at`.
+#[inline(always)]
+fn put(state: &mut u32, s: &Symbol, words: &mut [u16], at: &mut usize) {
+    let x = *state;
+    let full = u64::from(x) >= s.full;
+    words[*at - 1] = x as u16;
+    *at -= usize::from(full);
+    let x = if full { x >> 16 } else { x };
+    let quotient = ((u128::from(s.inverse) * u128::from(x)) >> 64) as u32;
+    *state = x.wrapping_add(s.bias).wrapping_add(quotient.wrapping_mul(s.rest));
 }
 
 /// Decodes tokens in order.
@@ -271,6 +342,10 @@ mod tests {
             let tokens = f.iter().enumerate().flat_map(|(t, &n)| std::iter::repeat_n(t, n.into()));
             for (slot, token) in tokens.enumerate() {
                 assert_eq!(Plain::find(&slots.bounds, slot as i16), token, "{seed} {slot}");
+                #[cfg(target_arch = "x86_64")]
+                if Avx2::is_here() {
+                    assert_eq!(Avx2::find(&slots.bounds, slot as i16), token, "{seed} {slot}");
+                }
                 #[cfg(target_arch = "x86_64")]
                 if Avx512::is_here() {
                     assert_eq!(Avx512::find(&slots.bounds, slot as i16), token, "{seed} {slot}");

@@ -35,6 +35,13 @@ pub fn token(value: i16) -> usize {
     DIRECT_TOKENS + 2 * (octave - 2) + half - 1
 }
 
+/// The token of a value if it has one of its own, and whether it has.
+#[inline(always)]
+pub fn direct_token(value: i16) -> (u8, bool) {
+    let magnitude = value.unsigned_abs();
+    (magnitude.wrapping_mul(2).wrapping_sub(u16::from(value > 0)) as u8, magnitude < DIRECT)
+}
+
 /// Raw bits behind a token, the sign among them, and the smallest magnitude it stands for.
 #[inline(always)]
 pub fn raw_bits(token: usize) -> (u32, u16) {
@@ -79,6 +86,12 @@ mod tests {
         for value in i16::MIN..=i16::MAX {
             let t = token(value);
             let (bits, base) = raw_bits(t);
+            let (direct, small) = direct_token(value);
+            assert_eq!(
+                (small, small && usize::from(direct) == t),
+                (bits == 0, bits == 0),
+                "{value}"
+            );
             assert!(t < ALPHABET && value.unsigned_abs() >= base);
             let raw = if bits > 0 { raw_of(value, t) } else { 0 };
             assert!(bits == 0 || raw >> bits == 0, "{value}");

@@ -52,9 +52,16 @@ pub fn header(caps: &gst::CapsRef) -> Option<StreamHeader> {
 pub fn register_typefind(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     let rank = gst::Rank::PRIMARY;
     let caps = recording();
-    gst::TypeFind::register(Some(plugin), RECORDING, rank, Some("tamis"), Some(&recording()), move |t| {
-        if t.peek(0, 4).is_some_and(|head| head.len() == 4 && begins_stream(head)) {
-            t.suggest(gst::TypeFindProbability::Maximum, &caps);
-        }
-    })
+    gst::TypeFind::register(
+        Some(plugin),
+        RECORDING,
+        rank,
+        Some("tamis"),
+        Some(&recording()),
+        move |t| {
+            if t.peek(0, 4).is_some_and(|head| head.len() == 4 && begins_stream(head)) {
+                t.suggest(gst::TypeFindProbability::Maximum, &caps);
+            }
+        },
+    )
 }

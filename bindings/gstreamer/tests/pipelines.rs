@@ -37,7 +37,18 @@ fn what_is_written_is_what_the_tool_writes() {
     let raw = std::fs::File::open(dir.path().join("in.rgb")).expect("the samples");
     output(
         tamis()
-            .args(["encode", "-", "--raw-video", "320x240:rgb24", "--fps", "25", "-o", &tool])
+            .args([
+                "encode",
+                "-",
+                "--raw-video",
+                "320x240:rgb24",
+                "--fps",
+                "25",
+                "--coder",
+                "fast",
+                "-o",
+                &tool,
+            ])
             .stdin(raw),
     );
     let (ours, tool) = (std::fs::read(&recording), std::fs::read(&tool));
@@ -181,7 +192,7 @@ fn damage_costs_what_is_damaged_and_is_counted() {
     let damaged = text(&dir.path().join("damaged.tamis"));
     let again = text(&dir.path().join("again.tamis"));
     std::fs::write(&damaged, &bytes).expect("room");
-    for blocksize in [1, 1000, 65536] {
+    for blocksize in [13, 1000, 65536] {
         let p = pipeline(&format!(
             "filesrc location={damaged} blocksize={blocksize} ! queue ! tamisparse name=p ! tee name=t \
              ! queue ! tamisdec name=d ! fakesink t. ! queue ! filesink location={again}"
@@ -203,7 +214,7 @@ fn damage_costs_what_is_damaged_and_is_counted() {
 #[test]
 fn a_lost_reference_is_counted_until_the_next_key() {
     let words = format!(
-        "videotestsrc pattern=ball num-buffers=40 ! video/x-raw,format=RGB,{SIZE} ! tamisenc name=e keys=10 \
+        "videotestsrc pattern=ball num-buffers=40 ! video/x-raw,format=RGB,{SIZE} ! tamisenc name=e coder=dense keys=10 \
          ! tamisdec name=d ! fakesink"
     );
     let p = pipeline(&words);
@@ -232,7 +243,7 @@ fn a_lost_reference_is_counted_until_the_next_key() {
 #[test]
 fn a_flushing_seek_begins_anew() {
     let dir = folder();
-    let recording = record(dir.path(), 60, "keys=8");
+    let recording = record(dir.path(), 60, "coder=dense keys=8");
     let p = pipeline(&format!(
         "filesrc location={recording} ! tamisparse ! tamisdec name=d ! fakesink sync=false"
     ));
