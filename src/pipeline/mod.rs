@@ -23,6 +23,7 @@ mod stats;
 pub mod store;
 pub mod uplink;
 mod warning;
+pub mod zenoh;
 
 pub use flight::Flight;
 pub use heads::{Heads, Pool};

@@ -31,6 +31,7 @@ use crate::pipeline::stages::{
     Crop, Cut, Decode, Encode, Every, Infer, Pack, Rated, Resize, Same, Slices, Unpack, governed,
 };
 use crate::pipeline::store::{Store, StreamWriter};
+use crate::pipeline::zenoh::{self, Link};
 use crate::runtime::{Tokens, find_bundle};
 
 /// What lines of one process share, and what a run of a line begins with.
@@ -75,13 +76,14 @@ impl StreamConfig {
             | SourceConfig::Watch { .. }
             | SourceConfig::Stdin { .. }
             | SourceConfig::Replay { .. }
+            | SourceConfig::Zenoh { .. }
             | SourceConfig::Tone { .. } => false,
         }
     }
 
     /// Whether its source gives packets, which are not coded again.
     pub(super) fn gives_packets(&self) -> bool {
-        matches!(self.source, SourceConfig::Replay { .. })
+        matches!(self.source, SourceConfig::Replay { .. } | SourceConfig::Zenoh { .. })
     }
 
     /// What the queue behind the source does when it is full.
@@ -95,7 +97,9 @@ impl StreamConfig {
     /// What happens when the line ends.
     pub fn restart(&self) -> Restart {
         let usual = match &self.source {
-            SourceConfig::Watch { .. } | SourceConfig::Socket { .. } => Restart::OnFailure,
+            SourceConfig::Watch { .. }
+            | SourceConfig::Socket { .. }
+            | SourceConfig::Zenoh { .. } => Restart::OnFailure,
             _ if self.is_live() => Restart::OnFailure,
             _ => Restart::Never,
         };
@@ -229,6 +233,10 @@ impl StreamConfig {
                     let which = Which { min_score: *min_score, on_change: *on_change };
                     Box::new(Events::new(outbox.clone(), &self.name, head.card().clone(), which))
                 }
+                (SinkConfig::Zenoh { key, congestion, wait, listen, connect }, _) => {
+                    let wait = wait.map(|w| w.0).unwrap_or_default();
+                    zenoh::sink(Link::new(key, listen, connect), *congestion, wait)?
+                }
             });
         }
         let line = Pipeline::new(source, stages, sinks, self.batch)?;
@@ -313,6 +321,10 @@ impl StreamConfig {
                 let wish = gst::Wish { media, pixels, rate, channels };
                 let silence = silence.map(|s| s.0);
                 gst::open(&self.name, pipeline, wish, silence, place.stop.clone())?
+            }
+            SourceConfig::Zenoh { key, groups, listen, connect } => {
+                let link = Link::new(key, listen, connect);
+                zenoh::source(&self.name, &link, *groups, place.stop.clone())?
             }
             SourceConfig::Scene { width, height, frames, fps, live, seed } => {
                 let scene = Scene::new(*width, *height, *seed);

@@ -14,6 +14,7 @@ use crate::pipeline::media::{CHANNELS_LIMIT, FPS, Limits, RATE_LIMIT, check_soun
 use crate::pipeline::sources::Pixels;
 use crate::pipeline::sources::gst::{self, Media};
 use crate::pipeline::stages::{Encode, Every, KEYS, Pack, Rated, check_fit};
+use crate::pipeline::zenoh::Link;
 use crate::runtime::{Device, find_bundle};
 
 /// Longest sound made in code: four months.
@@ -121,7 +122,7 @@ fn check_stream(config: &StreamConfig) -> Result<()> {
     }
     check_codec(&config.codec)?;
     if config.gives_packets() {
-        check_replay(config)?;
+        check_packets(config)?;
     }
     check_source(&config.source)?;
     for stage in &config.stage {
@@ -176,7 +177,7 @@ fn check_stream(config: &StreamConfig) -> Result<()> {
 }
 
 /// Packets are coded already, and continue each other.
-fn check_replay(config: &StreamConfig) -> Result<()> {
+fn check_packets(config: &StreamConfig) -> Result<()> {
     let codec = &config.codec;
     let usual = codec.target().is_none()
         && codec.quality.is_none()
@@ -185,14 +186,14 @@ fn check_replay(config: &StreamConfig) -> Result<()> {
         && codec.device == Device::Cpu;
     if !usual {
         let reason =
-            "what is replayed is coded already; bundle and channels are all that can be said";
+            "what comes as packets is coded already; bundle and channels are all that can be said";
         return Err(Error::config("codec", reason));
     }
     for (what, is_there) in
         [("stage", !config.stage.is_empty()), ("schedule", config.schedule.is_some())]
     {
         if is_there {
-            return Err(Error::config(what, "is for frames; what is replayed are packets"));
+            return Err(Error::config(what, "is for frames; what comes are packets"));
         }
     }
     Ok(())
@@ -296,6 +297,15 @@ fn check_source(source: &SourceConfig) -> Result<()> {
             let reason = format!("{speed}; a number above 0 is needed, or inf");
             Err(Error::config("source.speed", reason))
         }
+        SourceConfig::Zenoh { groups: Some(0), .. } => {
+            Err(Error::config("source.groups", "0; 1 is the least, all if nothing is said"))
+        }
+        SourceConfig::Zenoh { groups: Some(n @ 16..), .. } => {
+            Err(Error::config("source.groups", format!("{n}; a packet has 15 at most")))
+        }
+        SourceConfig::Zenoh { key, listen, connect, .. } => {
+            Link::new(key, listen, connect).check("source")
+        }
         SourceConfig::Files { .. } | SourceConfig::Watch { .. } | SourceConfig::Replay { .. } => {
             Ok(())
         }
@@ -380,9 +390,10 @@ fn makes(source: &SourceConfig) -> Option<(Kind, usize)> {
             }
             RawConfig::Audio { channels, .. } => Some((Kind::Audio, *channels)),
         },
-        SourceConfig::Files { .. } | SourceConfig::Watch { .. } | SourceConfig::Replay { .. } => {
-            None
-        }
+        SourceConfig::Files { .. }
+        | SourceConfig::Watch { .. }
+        | SourceConfig::Replay { .. }
+        | SourceConfig::Zenoh { .. } => None,
     }
 }
 
@@ -409,6 +420,10 @@ fn check_sinks(streams: &[StreamConfig]) -> Result<()> {
                 SinkConfig::Container { path } | SinkConfig::Json { path } => path,
                 SinkConfig::Frames { folder } => folder,
                 SinkConfig::Store => continue,
+                SinkConfig::Zenoh { key, listen, connect, .. } => {
+                    Link::new(key, listen, connect).check("sink")?;
+                    continue;
+                }
                 SinkConfig::Mqtt { min_score, .. } => {
                     check_events(*min_score, stream)?;
                     continue;

@@ -14,6 +14,7 @@ use crate::pipeline::rate::Bucket;
 use crate::pipeline::sources::gst::{Launch, Media};
 use crate::pipeline::sources::{Depth, Pixels};
 use crate::pipeline::stages::{Hours, KEYS, Target};
+use crate::pipeline::zenoh::Congestion;
 use crate::runtime::{Device, HeadOptions, options_within};
 
 /// One line.
@@ -215,6 +216,17 @@ pub enum SourceConfig {
         /// A pipeline that gives nothing for so long has failed; if nothing is said, it is waited for.
         silence: Option<Time>,
     },
+    /// Packets that another process publishes by Zenoh, each group of channels under a key of its own.
+    Zenoh {
+        /// What the keys begin with, `tamis/belt`.
+        key: String,
+        /// How many groups of each packet are subscribed to, the most important first; all if nothing is said.
+        groups: Option<usize>,
+        /// Address of this machine that others connect to, `127.0.0.1:7447`.
+        listen: Option<String>,
+        /// Address of another process or of a router, tried again and again.
+        connect: Option<String>,
+    },
     /// A scene made in code.
     Scene {
         /// Columns.
@@ -393,6 +405,20 @@ pub enum SinkConfig {
         /// Only those whose first label is another than that of the event before.
         #[serde(default)]
         on_change: bool,
+    },
+    /// Packets by Zenoh, each group of channels under a key of its own.
+    Zenoh {
+        /// What the keys begin with, `tamis/belt`.
+        key: String,
+        /// `block` or `drop`: what happens when those who subscribe are slower than the line.
+        #[serde(default)]
+        congestion: Congestion,
+        /// What is waited before the first packet, for others to connect.
+        wait: Option<Time>,
+        /// Address of this machine that others connect to, `127.0.0.1:7447`.
+        listen: Option<String>,
+        /// Address of another process or of a router, tried again and again.
+        connect: Option<String>,
     },
 }
 
