@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::args::Fit as Typed;
 use super::{Outcome, files};
-use crate::codec::{Card, Frame, Kind, Layout, Samples};
+use crate::codec::{Card, Frame, Kind, Layout};
 use crate::error::{Error, Result};
 use crate::lab::{Fit, fit};
 use crate::pipeline::media::{self, Axes};
@@ -100,7 +100,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         if Look::at(&frame).of != of {
             return None;
         }
-        shorten(&mut frame, typed.seconds);
+        frame.shorten(typed.seconds);
         Some(frame)
     };
     let fitted = fit(&options, &chosen, read, || bar.inc(1))?;
@@ -207,21 +207,6 @@ fn warn_if_few(of: Of, files: usize, length: f64, levels: u32) {
             eprintln!("tamis: {length:.0} s of sound are few; fit on {FEW_SECONDS:.0} s at least")
         }
         _ => {}
-    }
-}
-
-/// Keeps the first `seconds` of a sound.
-pub(super) fn shorten(frame: &mut Frame, seconds: f64) {
-    if let Layout::Audio { rate } = frame.layout {
-        let steps = frame.extent[0].min((seconds * f64::from(rate)) as usize);
-        let len = steps * frame.channels;
-        frame.extent[0] = steps;
-        match &mut frame.samples {
-            Samples::U8(v) | Samples::Nv12(v) | Samples::Yuyv(v) => v.truncate(len),
-            Samples::U16(v) => v.truncate(len),
-            Samples::I16(v) => v.truncate(len),
-            Samples::F32(v) => v.truncate(len),
-        }
     }
 }
 

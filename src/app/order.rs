@@ -100,7 +100,7 @@ fn refitted(bundle: &Bundle, inputs: &[PathBuf], outcome: &mut Outcome) -> Resul
     let bad = std::sync::atomic::AtomicBool::new(false);
     let read = |path: &PathBuf| match media::read(path, &limits) {
         Ok(mut decoded) => {
-            fit::shorten(&mut decoded.frame, fit::SECONDS);
+            decoded.frame.shorten(fit::SECONDS);
             Some(decoded.frame)
         }
         Err(e) => {

@@ -267,12 +267,26 @@ impl Frame {
 
     /// Whether this is sound.
     pub fn is_audio(&self) -> bool {
-        matches!(self.layout, Layout::Audio { .. })
+        self.view().is_audio()
     }
 
     /// Pixels or time steps.
     pub fn positions(&self) -> usize {
-        self.extent.iter().product()
+        self.view().positions()
+    }
+
+    /// Keeps the first `seconds` of a sound. A picture stays as it is.
+    pub fn shorten(&mut self, seconds: f64) {
+        let Layout::Audio { rate } = self.layout else { return };
+        let steps = self.extent[0].min((seconds * f64::from(rate)) as usize);
+        let len = steps * self.channels;
+        self.extent[0] = steps;
+        match &mut self.samples {
+            Samples::U8(v) | Samples::Nv12(v) | Samples::Yuyv(v) => v.truncate(len),
+            Samples::U16(v) => v.truncate(len),
+            Samples::I16(v) => v.truncate(len),
+            Samples::F32(v) => v.truncate(len),
+        }
     }
 
     /// Sample `i` of the interleaved values on the scale of the codec: [`FrameRef::value`].

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::device::GpuSpeeds;
 use crate::codec::{Bundle, FrameRef, Quality};
 use crate::error::Result;
 
@@ -50,19 +51,4 @@ impl GpuEncoder {
     pub fn encode(&mut self, _: &[FrameRef<'_>], _: &mut [&mut [i16]]) -> Result<()> {
         match self.0 {}
     }
-}
-
-/// Of no GPU.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GpuSpeeds {
-    /// Pictures of a batch.
-    pub pictures: usize,
-    /// From the GPU's memory.
-    pub device: f64,
-    /// At most.
-    pub device_bound: f64,
-    /// From memory here.
-    pub host: f64,
-    /// At most.
-    pub host_bound: f64,
 }

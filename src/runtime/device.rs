@@ -9,6 +9,22 @@ use super::cpu::Simd;
 use super::cuda::{self, Gpu};
 use crate::error::{Error, Result};
 
+/// What a GPU encodes, in millions of pixels a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GpuSpeeds {
+    /// Pictures of a batch.
+    pub pictures: usize,
+    /// From pixels in the GPU's memory to latents in it.
+    pub device: f64,
+    /// What its memory could move at most of all that both kernels read and write, by its clock and its
+    /// width; 0 if it does not say them.
+    pub device_bound: f64,
+    /// From pinned memory here and back to it, copies and kernels side by side.
+    pub host: f64,
+    /// Pixels copied to the GPU and nothing else.
+    pub host_bound: f64,
+}
+
 /// A device as it is asked for.
 ///
 /// Latents do not depend on it: both count in the same whole numbers.

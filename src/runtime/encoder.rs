@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::signal::{Analysis, Ends, cells, mirror};
 
 use super::cpu::{FixedEncoder, Simd};
-use super::cuda::{GpuEncoder, GpuSpeeds};
-use super::device::Device;
+use super::cuda::GpuEncoder;
+use super::device::{Device, GpuSpeeds};
 use super::whole::Collected;
 
 /// Rows of cells that are transformed at once: what a strip needs stays near the caches, and an

@@ -47,9 +47,8 @@ mod tuned;
 mod whole;
 
 pub use cpu::Simd;
-pub use cuda::GpuSpeeds;
 pub use decoder::Decoder;
-pub use device::{Device, Found};
+pub use device::{Device, Found, GpuSpeeds};
 pub use encoder::Encoder;
 pub use head::Head;
 pub use head_card::{HeadCard, Prediction};

@@ -176,17 +176,7 @@ fn frame_of(input: &Input<'_>, seconds: f64) -> tamis::Result<Frame> {
             return Frame::new(frame.layout, frame.channels, frame.extent.to_vec(), samples);
         }
     };
-    if let Layout::Audio { rate } = frame.layout {
-        let steps = frame.extent[0].min((seconds * f64::from(rate)) as usize);
-        let len = steps * frame.channels;
-        frame.extent[0] = steps;
-        match &mut frame.samples {
-            Samples::U8(v) | Samples::Nv12(v) | Samples::Yuyv(v) => v.truncate(len),
-            Samples::U16(v) => v.truncate(len),
-            Samples::I16(v) => v.truncate(len),
-            Samples::F32(v) => v.truncate(len),
-        }
-    }
+    frame.shorten(seconds);
     Ok(frame)
 }
 

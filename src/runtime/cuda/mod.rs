@@ -9,7 +9,6 @@ mod encoder;
 mod speed;
 
 pub(super) use self::encoder::GpuEncoder;
-pub use self::speed::GpuSpeeds;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -8,25 +8,10 @@ use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use super::encoder::{GpuEncoder, Slot, bytes_of};
 use crate::codec::FrameRef;
 use crate::error::Result;
+use crate::runtime::device::GpuSpeeds;
 
 /// Batches that are on their way at once before the clock is looked at.
 const BURST: usize = 8;
-
-/// Pixels in a second, in millions.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GpuSpeeds {
-    /// Pictures of a batch.
-    pub pictures: usize,
-    /// From pixels in the GPU's memory to latents in it.
-    pub device: f64,
-    /// What its memory could move at most of all that both kernels read and write, by its clock and its
-    /// width; 0 if it does not say them.
-    pub device_bound: f64,
-    /// From pinned memory here and back to it, copies and kernels side by side.
-    pub host: f64,
-    /// Pixels copied to the GPU and nothing else.
-    pub host_bound: f64,
-}
 
 impl GpuEncoder {
     /// Measures with as many copies of a picture as a batch takes, or with `pictures` of them, for so
