@@ -1,4 +1,4 @@
-//! tamis for GStreamer: `tamisenc`, `tamisparse`, `tamisdec`.
+//! tamis for GStreamer: `tamisenc`, `tamisparse`, `tamisdec`, `tamisinfer`.
 //!
 //! Between the elements every buffer holds records of the bitstream as they stand in a recording: a
 //! packet, and the headers before it; at the end a buffer with the index. So `tamisenc ! filesink`
@@ -7,7 +7,10 @@
 mod caps;
 mod decoder;
 mod encoder;
+#[cfg(feature = "onnx")]
+mod infer;
 mod losses;
+mod packets;
 mod parser;
 mod picture;
 
@@ -28,6 +31,13 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(Some(plugin), "tamisenc", rank, encoder::TamisEnc::static_type())?;
     gst::Element::register(Some(plugin), "tamisparse", rank, parser::TamisParse::static_type())?;
     gst::Element::register(Some(plugin), "tamisdec", rank, decoder::TamisDec::static_type())?;
+    #[cfg(feature = "onnx")]
+    gst::Element::register(
+        Some(plugin),
+        "tamisinfer",
+        gst::Rank::NONE,
+        infer::TamisInfer::static_type(),
+    )?;
     caps::register_typefind(plugin)
 }
 

@@ -3,6 +3,7 @@
 use gst::prelude::*;
 
 use crate::CATEGORY;
+use crate::packets::Missing;
 
 /// What an element could not hand on since it was started.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -21,6 +22,16 @@ impl Losses {
     /// Whether nothing is lost.
     pub fn is_nothing(&self) -> bool {
         self.packets == 0 && self.groups == 0 && self.bytes == 0
+    }
+
+    /// Counts what was missing of a packet, and whether all of it was; what is to be said of it.
+    pub fn add(&mut self, missing: &Missing, lost: bool) -> Option<Told> {
+        let first = self.is_nothing();
+        self.packets += missing.packets + u64::from(lost);
+        self.groups += missing.groups;
+        self.bytes += missing.bytes;
+        let reason = missing.reason.clone()?;
+        Some(Told { losses: self.clone(), first, reason })
     }
 
     /// The numbers as a structure of this name.
@@ -52,5 +63,19 @@ impl Losses {
                 ["more losses are counted in the property stats and posted as tamis-loss messages"]
             );
         }
+    }
+}
+
+/// Losses that are to be told.
+pub struct Told {
+    losses: Losses,
+    first: bool,
+    reason: String,
+}
+
+impl Told {
+    /// As [`Losses::tell`].
+    pub fn tell(&self, element: &gst::Element) {
+        self.losses.tell(element, self.first, &self.reason);
     }
 }

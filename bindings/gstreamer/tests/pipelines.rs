@@ -337,6 +337,46 @@ fn wrong_settings_and_bytes_are_errors_that_say_what_to_do() {
     }
 }
 
+#[cfg(feature = "onnx")]
+#[test]
+fn predictions_are_those_of_the_tool_and_packets_pass() {
+    let dir = folder();
+    let (seen, kept) = (text(&dir.path().join("seen.tamis")), text(&dir.path().join("kept.tamis")));
+    for settings in ["", " int8=true"] {
+        let said = play(&pipeline(&format!(
+            "videotestsrc pattern=ball num-buffers=6 ! video/x-raw,format=RGB,width=384,height=288 ! tamisenc \
+             ! tee name=t ! queue ! tamisinfer head=waste{settings} ! filesink location={seen} \
+             t. ! queue ! filesink location={kept}"
+        )));
+        said.assert_silent();
+        assert!(std::fs::read(&seen).expect("seen") == std::fs::read(&kept).expect("kept"));
+        let mut tool = tamis();
+        tool.args(["infer", &kept, "--head", "waste", "--json"]);
+        if !settings.is_empty() {
+            tool.arg("--int8");
+        }
+        let tool = String::from_utf8(output(&mut tool)).expect("text");
+        assert_eq!((said.predictions.len(), tool.lines().count()), (6, 6), "{tool}");
+        for (index, (ours, tool)) in said.predictions.iter().zip(tool.lines()).enumerate() {
+            let label = ours.get::<String>("label").expect("a label");
+            let score = ours.get::<f64>("score").expect("a score");
+            assert_eq!(ours.get::<u64>("index"), Ok(index as u64));
+            assert_eq!(ours.get::<gst::List>("labels").expect("labels").len(), 6);
+            let first = format!("\"label\":\"{label}\",\"score\":{:.3}", score);
+            assert!(tool.contains(&first), "{first} is not in {tool}");
+        }
+    }
+    for (words, part) in [
+        ("tamisenc ! tamisinfer", "head is not set"),
+        ("tamisenc ! tamisinfer head=none", "head: "),
+        ("tamisenc ! tamisinfer head=digits", "codec"),
+    ] {
+        let said = play(&pipeline(&format!("videotestsrc num-buffers=3 ! {words} ! fakesink")));
+        let all = said.errors.join("\n");
+        assert!(all.contains(part), "{words}\n{all}");
+    }
+}
+
 /// With the tracer for leaks, and elements that GStreamer finds and connects on its own.
 #[test]
 fn nothing_leaks_and_decodebin_finds_the_elements() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use tamis::codec::{Card, Frame, FrameRef, Kind, Layout, Samples, SamplesRef};
+use tamis::codec::{Card, Frame, FrameRef, Kind, Samples, SamplesRef};
 use tamis::lab::{Fit, fit as fit_bundle};
 use tamis::pipeline::media;
 use tamis::pipeline::sources::find_files;

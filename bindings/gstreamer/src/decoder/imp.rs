@@ -11,8 +11,9 @@ use gst_video::{VideoCodecFrame, VideoCodecState, VideoFormat, VideoFrameRef};
 use tamis::codec::{Frame, Samples};
 
 use super::DecoderName;
-use super::stream::{Missing, Read, Stream, Wish, records};
+use super::stream::{Stream, Wish};
 use crate::losses::Losses;
+use crate::packets::{Missing, Read, records};
 use crate::{AUTHOR, CATEGORY, caps, lock};
 
 #[derive(Default)]
@@ -195,7 +196,11 @@ impl VideoDecoderImpl for TamisDec {
         let mut missing = Missing::default();
         let read = self.read(&frame, &mut missing);
         let lost = matches!(read, Ok(Read::Lost));
-        self.tell(lost, &missing);
+        let told = lock(&self.state).losses.add(&missing, lost);
+        // Whoever is told may ask for the property.
+        if let Some(told) = told {
+            told.tell(obj.upcast_ref());
+        }
         let fail = |why: String| {
             gst::element_imp_error!(self, gst::StreamError::Decode, ("{why}"));
             Err(gst::FlowError::Error)
@@ -208,8 +213,8 @@ impl VideoDecoderImpl for TamisDec {
             }
             Ok(Read::Lost) => return obj.drop_frame(frame),
             // It was read all the same: the next packet may continue it.
-            Ok(Read::Picture) if obj.max_decode_time(&frame) < 0 => return obj.drop_frame(frame),
-            Ok(Read::Picture) => {}
+            Ok(Read::Latent) if obj.max_decode_time(&frame) < 0 => return obj.drop_frame(frame),
+            Ok(Read::Latent) => {}
         }
         self.announce()?;
         obj.allocate_output_frame(&mut frame, None)?;
@@ -238,7 +243,6 @@ impl State {
     /// Takes the header of the packets to come.
     fn take(&mut self, header: tamis::bitstream::StreamHeader, wish: &Wish) -> Result<(), String> {
         match &mut self.stream {
-            Some(stream) if *stream.header() == header => Ok(()),
             Some(stream) => stream.set_header(header),
             None => {
                 self.stream = Some(Stream::open(header, wish)?);
@@ -268,22 +272,6 @@ impl TamisDec {
         let read = stream.unpack(packet, &wish, missing)?;
         losses.skipped += u64::from(matches!(read, Read::Early));
         Ok(read)
-    }
-
-    /// Counts and posts what was missing.
-    fn tell(&self, lost: bool, missing: &Missing) {
-        let Some(reason) = &missing.reason else { return };
-        let (losses, first) = {
-            let mut state = lock(&self.state);
-            let losses = &mut state.losses;
-            let first = losses.is_nothing();
-            losses.packets += missing.packets + u64::from(lost);
-            losses.groups += missing.groups;
-            losses.bytes += missing.bytes;
-            (losses.clone(), first)
-        };
-        // Whoever is told may ask for the property.
-        losses.tell(self.obj().upcast_ref(), first, reason);
     }
 
     /// Tells the element behind what pictures come, if that is new.

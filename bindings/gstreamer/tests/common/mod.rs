@@ -58,6 +58,8 @@ pub struct Said {
     pub warnings: Vec<String>,
     /// Element messages `tamis-loss`, the last of them with the numbers.
     pub losses: Vec<gst::Structure>,
+    /// Element messages `tamis-prediction`.
+    pub predictions: Vec<gst::Structure>,
 }
 
 impl Said {
@@ -83,9 +85,12 @@ pub fn play(pipeline: &gst::Pipeline) -> Said {
             }
             gst::MessageView::Warning(w) => said.warnings.push(w.error().message().to_owned()),
             gst::MessageView::Element(e) => {
-                said.losses.extend(
-                    e.structure().filter(|s| s.name() == "tamis-loss").map(|s| s.to_owned()),
-                );
+                let Some(structure) = e.structure() else { continue };
+                match structure.name().as_str() {
+                    "tamis-loss" => said.losses.push(structure.to_owned()),
+                    "tamis-prediction" => said.predictions.push(structure.to_owned()),
+                    _ => {}
+                }
             }
             _ => {}
         }
