@@ -73,7 +73,7 @@ impl ZenohSource {
         let key = sample.key_expr().as_str();
         let groups = sample.attachment().map(|a| a.to_bytes());
         let groups = match groups.as_deref() {
-            Some(&[n @ 1..]) => usize::from(n).min(GROUPS),
+            Some(&[n]) if n > 0 => usize::from(n).min(GROUPS),
             _ => {
                 let why = format!("{key}: a message without its number of groups is not of tamis");
                 return self.joining.lose("damage", why);
