@@ -96,7 +96,7 @@ def main():
     parser.add_argument("--quality", type=int, default=75)
     parser.add_argument("--channels", type=int, help="end of a group of the bundle [default: all]")
     parser.add_argument("--coder", choices=["dense", "fast"], default="dense")
-    parser.add_argument("--address", help="cluster; auto on one of its nodes [default: this machine alone]")
+    parser.add_argument("--address", help="cluster; auto on one of its nodes [default: what runs here, or a new one]")
     parser.add_argument("--workers", type=int, help="processes, of a CPU each [default: all CPUs]")
     typed = parser.parse_args()
     source, target = typed.input.resolve(), typed.output.resolve()
