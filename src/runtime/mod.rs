@@ -53,7 +53,7 @@ pub use encoder::Encoder;
 pub use head::Head;
 pub use head_card::{HeadCard, Prediction};
 pub use model::{Model, Options};
-#[cfg(feature = "onnx")]
+#[cfg(all(feature = "onnx", feature = "pipeline"))]
 pub(crate) use model::{block_similarities, encoder_of};
 pub use models::{
     decoder_file, decoders_of, find_bundle, find_codec, find_decoder, find_head, find_head_with,
@@ -67,6 +67,6 @@ pub(crate) use numbers::noise;
 pub use precision::{Engine, FloatLayers, HeadOptions, LayerPlace, Precision};
 pub use property::with_property;
 pub use schedule::{POLICIES, Policy, Schedule, Tokens};
-#[cfg(feature = "onnx")]
+#[cfg(all(feature = "onnx", feature = "pipeline"))]
 pub(crate) use transformer::{Transformer, prepare};
 pub use tuned::{TUNED, Tuned, TunedRow, machine};

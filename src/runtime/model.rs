@@ -346,6 +346,8 @@ impl Model {
 ///
 /// # Errors
 /// `Bundle` if it is no head, or none is recognised: the reason names what did not fit.
+// Studies call it.
+#[cfg_attr(not(feature = "pipeline"), allow(dead_code))]
 pub fn encoder_of(name: &str, onnx: &[u8]) -> Result<Transformer> {
     let file = File::read(name, onnx)?;
     let card = HeadCard::from_properties(name, &file.properties())?;
@@ -359,6 +361,8 @@ pub fn encoder_of(name: &str, onnx: &[u8]) -> Result<Transformer> {
 ///
 /// # Errors
 /// As [`super::Head::run`].
+// Studies call it.
+#[cfg_attr(not(feature = "pipeline"), allow(dead_code))]
 pub fn block_similarities(
     encoder: &Transformer,
     head: &super::Head,

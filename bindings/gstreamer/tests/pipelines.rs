@@ -112,7 +112,10 @@ fn every_format_of_any_size_is_read() {
                 // What stands between the rows is nobody's, nor is the last pixel of a row that ends
                 // in half a pair: videotestsrc leaves its red difference out.
                 let halved = format == "YUY2" && width % 2 == 1;
-                let seen = if halved && width > 1 { row - 3 } else { row };
+                if halved && width == 1 {
+                    continue;
+                }
+                let seen = if halved { row - 3 } else { row };
                 let rows = |b: &[u8]| b.chunks(stride).flat_map(|r| r[..seen].to_vec()).collect();
                 let (a, b): (Vec<u8>, Vec<u8>) = (rows(&a), rows(&b));
                 let psnr = psnr_db(&a, &b);
