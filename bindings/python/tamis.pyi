@@ -15,7 +15,10 @@ __version__: str
 _Path = Union[str, os.PathLike[str]]
 _Bundle = Union["Bundle", _Path]
 _Picture = Union[
-    numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.uint16], numpy.typing.NDArray[numpy.float32]
+    numpy.typing.NDArray[numpy.uint8],
+    numpy.typing.NDArray[numpy.uint16],
+    numpy.typing.NDArray[numpy.int16],
+    numpy.typing.NDArray[numpy.float32],
 ]
 _Sound = Union[numpy.typing.NDArray[numpy.int16], numpy.typing.NDArray[numpy.float32]]
 
@@ -26,7 +29,7 @@ class _Writable(Protocol):
     def write(self, data: bytes, /) -> Any: ...
 
 class _Header(TypedDict):
-    layout: Literal["gray", "rgb", "sound"]
+    layout: Literal["gray", "rgb", "bands", "sound"]
     channels: int
     rate: int
     codec: str
@@ -185,7 +188,7 @@ class Encoder:
         """Encodes a picture, or the next chunk of a sound.
 
         Pictures are uint8 (0 to 255), uint16 (0 to 65535) or float32 (0 to 1), [height, width] or [height, width, 3];
-        sounds int16 or float32 (-1 to 1), [steps] or [steps, channels]. Arrays in C order are read where they lie, others
+        those of a bundle of bands [height, width, bands], also int16; sounds int16 or float32 (-1 to 1), [steps] or [steps, channels]. Arrays in C order are read where they lie, others
         are copied; do not write to them meanwhile. `rate`: time steps per second, of sound. `end`: whether the sound ends
         with this chunk; a chunk gives the cells that are complete, which may be none.
 
@@ -211,10 +214,11 @@ class Decoder:
     def __new__(
         cls, bundle: Optional[_Bundle] = None, channels: Optional[int] = None, decoder: str = "linear"
     ) -> Decoder: ...
-    def push(self, latent: Latent) -> Union[numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.float32]]:
+    def push(self, latent: Latent) -> _Picture:
         """Decodes a picture, or the next stretch of a sound.
 
-        Pictures are uint8 [height, width] or [height, width, 3], sounds float32 (-1 to 1) [steps, channels]. A sound comes
+        Pictures are uint8 [height, width] or [height, width, 3], those of bands [height, width, bands] of the dtype that was
+        encoded, sounds float32 (-1 to 1) [steps, channels]. A sound comes
         a few cells behind its latents; where cells are missing, silence of their length comes instead, and LossWarning
         says so. Raises ValueError if the latent is of another codec, BitstreamError if the sound goes back in time.
         """
@@ -386,7 +390,8 @@ def fit(
 ) -> Bundle:
     """Fits a bundle for your own sensor, in closed form, in seconds.
 
-    `inputs`: paths of files and folders, or arrays as `Encoder.push` takes them, all of one kind; 50 pictures or 30 s of sound at
+    `inputs`: paths of files and folders, or arrays as `Encoder.push` takes them (those of int16, and of other than 1 or 3 values
+    a pixel, are of bands), all of one kind; 50 pictures or 30 s of sound at
     least. `rate`: sample rate of arrays of sound; without it arrays are pictures. `channels`: kept (pictures: a quarter of all; sounds:
     all). `levels`: of the transform (pictures 1 to 4, 3 if None; sounds 1 to 9, 7 if None). `terms` of each channel in fixed point, for
     pictures of 1 or 3 colours at 3 levels; `dense=True` makes a floating-point bundle of all terms. `seconds` read of each

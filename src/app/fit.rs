@@ -9,7 +9,7 @@ use super::args::Fit as Typed;
 use super::{Outcome, files};
 use crate::codec::{Card, Frame, Kind, Layout};
 use crate::error::{Error, Result};
-use crate::lab::{Fit, fit};
+use crate::lab::{Fit, Of, fit};
 use crate::pipeline::media::{self, Axes};
 use crate::pipeline::sources::find_files;
 
@@ -17,8 +17,6 @@ use crate::pipeline::sources::find_files;
 const FEW_PICTURES: usize = 50;
 /// Fewest cells of bands: below, tables follow chance.
 const FEW_CELLS: usize = 1000;
-/// Channels of bands that are kept, if nobody says otherwise.
-const CHANNELS: usize = 512;
 /// Fewest seconds of sound; below, silent bands are cut off for good.
 const FEW_SECONDS: f64 = 30.0;
 /// Seconds read of each sound, unless more or fewer are asked for.
@@ -49,7 +47,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     bar.finish_and_clear();
     let unreadable = looks.iter().filter(|l| l.is_none()).count();
     let (of, inputs) = choose(looks.iter().flatten(), typed.inputs_per_frame)?;
-    let kind = if of == Of::Sound { Kind::Audio } else { Kind::Image };
+    let kind = of.kind();
     let bands_of = of == Of::Bands;
     let chosen: Vec<&PathBuf> = paths
         .iter()
@@ -79,11 +77,7 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
         spectral: bands_of,
         inputs,
         levels,
-        channels: typed.channels.unwrap_or(match of {
-            Of::Colours => bands / 4,
-            Of::Bands => (bands / 4).clamp(1, CHANNELS),
-            Of::Sound => bands,
-        }),
+        channels: typed.channels.unwrap_or(of.channels(bands)),
         rate: if kind == Kind::Audio { 44100 } else { 0 },
         card: Card {
             name: name.unwrap_or_default(),
@@ -146,14 +140,6 @@ pub fn run(typed: &Typed) -> anyhow::Result<Outcome> {
     Ok(if unreadable > 0 { Outcome::WithLosses } else { Outcome::Done })
 }
 
-/// What a bundle is fitted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Of {
-    Colours,
-    Bands,
-    Sound,
-}
-
 /// What a file holds.
 #[derive(Debug, Clone, Copy)]
 struct Look {
@@ -165,12 +151,12 @@ struct Look {
 
 impl Look {
     fn at(frame: &Frame) -> Self {
-        let (of, length) = match frame.layout {
-            Layout::Audio { rate } => (Of::Sound, frame.extent[0] as f64 / f64::from(rate)),
-            Layout::Bands { .. } => (Of::Bands, frame.positions() as f64),
-            Layout::Gray | Layout::Rgb => (Of::Colours, 0.0),
+        let length = match frame.layout {
+            Layout::Audio { rate } => frame.extent[0] as f64 / f64::from(rate),
+            Layout::Bands { .. } => frame.positions() as f64,
+            Layout::Gray | Layout::Rgb => 0.0,
         };
-        Self { of, channels: frame.channels, length }
+        Self { of: Of::layout(frame.layout), channels: frame.channels, length }
     }
 }
 

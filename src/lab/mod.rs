@@ -9,6 +9,7 @@ mod fit;
 mod histogram;
 mod klt;
 pub mod metrics;
+mod of;
 pub mod order;
 pub mod plan;
 pub mod plot;
@@ -16,5 +17,6 @@ mod sparse;
 mod spectral;
 
 pub use fit::{Fit, Fitted, fit, refit};
+pub use of::Of;
 #[cfg(feature = "onnx")]
 pub mod tune;

@@ -2,14 +2,17 @@
 
 use numpy::ndarray::IxDyn;
 use numpy::{
-    Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
-    PyUntypedArrayMethods,
+    Element, PyArray1, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use tamis::codec::{FrameRef, Kind, Layout, SamplesRef};
+use tamis::codec::{Depth, FrameRef, Kind, Layout, SamplesRef};
 
 use crate::error::OrRaise;
+
+/// Bands of a picture at most.
+const BANDS: usize = 256;
 
 /// The samples of a picture or a sound, and what they mean.
 pub struct Samples<'py> {
@@ -27,10 +30,20 @@ enum Array<'py> {
 }
 
 impl<'py> Samples<'py> {
-    /// A picture, or a sound of `rate`.
-    pub fn of(value: &Bound<'py, PyAny>, kind: Kind, rate: Option<u32>) -> PyResult<Self> {
+    /// A picture, or a sound of `rate`. `inputs`: values of a pixel that the bundle codes, if there is one yet.
+    pub fn of(
+        value: &Bound<'py, PyAny>,
+        kind: Kind,
+        rate: Option<u32>,
+        inputs: Option<usize>,
+    ) -> PyResult<Self> {
         match kind {
-            Kind::Image => Self::picture(value),
+            Kind::Image => match inputs {
+                Some(1 | 3) => Self::picture(value),
+                Some(bands) => Self::bands(value, Some(bands)),
+                None if colours(value) => Self::picture(value),
+                None => Self::bands(value, None),
+            },
             Kind::Audio => Self::sound(value, rate),
         }
     }
@@ -61,6 +74,36 @@ impl<'py> Samples<'py> {
             return Err(wrong_shape("picture", &shape, "a pixel at least", ""));
         }
         Ok(Self { array, layout, channels, extent: shape[..2].to_vec() })
+    }
+
+    /// A picture of bands: of so many, if that is known.
+    fn bands(value: &Bound<'py, PyAny>, number: Option<usize>) -> PyResult<Self> {
+        let array = untyped(value, "picture")?;
+        let needed = "uint8, uint16, int16 or float32 (0 to 1)";
+        let array = borrow(&array)?.ok_or_else(|| wrong_type("picture", &array, needed))?;
+        let shape = array.shape();
+        let channels = match shape[..] {
+            [1.., 1.., n @ 1..=BANDS] if number.is_none_or(|number| number == n) => n,
+            _ => {
+                let bands = number.map_or("bands".into(), |n| n.to_string());
+                let needed =
+                    format!("[height, width, {bands}], 1 to {BANDS} bands, a pixel at least");
+                let fix = match (&shape[..], number) {
+                    (&[n, _, _], Some(number)) if n == number => {
+                        "; put the bands last: numpy.moveaxis(x, 0, -1)"
+                    }
+                    _ => "",
+                };
+                return Err(wrong_shape("picture", &shape, &needed, fix));
+            }
+        };
+        let depth = match array {
+            Array::U8(_) => Depth::U8,
+            Array::U16(_) => Depth::U16,
+            Array::I16(_) => Depth::I16,
+            Array::F32(_) => Depth::F32,
+        };
+        Ok(Self { array, layout: Layout::Bands { depth }, channels, extent: shape[..2].to_vec() })
     }
 
     fn sound(value: &Bound<'py, PyAny>, rate: Option<u32>) -> PyResult<Self> {
@@ -112,6 +155,13 @@ impl Array<'_> {
             Self::F32(a) => a.shape().to_vec(),
         }
     }
+}
+
+/// Whether an array is a picture of gray or of three colours, if it is one.
+fn colours(value: &Bound<'_, PyAny>) -> bool {
+    let Ok(array) = value.cast::<PyUntypedArray>() else { return true };
+    let signed = array.dtype().is_equiv_to(&i16::get_dtype(value.py()));
+    !signed && (array.ndim() != 3 || matches!(array.shape()[2], 1 | 3))
 }
 
 /// Values of an integer array, in order.

@@ -64,7 +64,8 @@ impl Decoder {
 
     /// Decodes a picture, or the next stretch of a sound.
     ///
-    /// Shape: pictures are uint8 [height, width] or [height, width, 3], sounds float32 (-1 to 1) [steps, channels]. A
+    /// Shape: pictures are uint8 [height, width] or [height, width, 3], those of bands [height, width, bands] of the dtype
+    /// that was encoded, sounds float32 (-1 to 1) [steps, channels]. A
     /// sound comes a few cells behind its latents. Where cells are missing, silence of their length comes instead, and
     /// LossWarning says so.
     ///
@@ -114,11 +115,13 @@ impl Decoder {
 
 fn samples(py: Python<'_>, frame: Frame) -> PyResult<Bound<'_, PyAny>> {
     let mut shape = frame.extent;
-    if frame.channels != 1 || matches!(frame.layout, tamis::codec::Layout::Audio { .. }) {
+    if frame.channels != 1 || !matches!(frame.layout, tamis::codec::Layout::Gray) {
         shape.push(frame.channels);
     }
     match frame.samples {
         Samples::U8(v) => Ok(array(py, v, &shape)?.into_any()),
+        Samples::U16(v) => Ok(array(py, v, &shape)?.into_any()),
+        Samples::I16(v) => Ok(array(py, v, &shape)?.into_any()),
         Samples::F32(v) => Ok(array(py, v, &shape)?.into_any()),
         _ => Err(PyRuntimeError::new_err("a bug in tamis: samples of a type no decoder gives")),
     }

@@ -47,8 +47,9 @@ impl Encoder {
     /// Encodes a picture, or the next chunk of a sound.
     ///
     /// Shape: pictures are uint8 (0 to 255), uint16 (0 to 65535) or float32 (0 to 1), [height, width] or
-    /// [height, width, 3]; sounds int16 or float32 (-1 to 1), [steps] or [steps, channels]. Arrays in C order are read
-    /// where they lie, others are copied; do not write to them meanwhile.
+    /// [height, width, 3]; those of a bundle of bands [height, width, bands], also int16; sounds int16 or float32
+    /// (-1 to 1), [steps] or [steps, channels]. Arrays in C order are read where they lie, others are copied; do not
+    /// write to them meanwhile.
     ///
     /// `rate`: time steps per second, of sound. `end`: whether the sound ends with this chunk. However it is cut, its
     /// cells are those of the whole; a chunk gives the cells that are complete, which may be none.
@@ -63,7 +64,7 @@ impl Encoder {
         end: bool,
     ) -> PyResult<Latent> {
         let bundle = &self.ready.bundle;
-        let samples = Samples::of(samples, bundle.kind, rate)?;
+        let samples = Samples::of(samples, bundle.kind, rate, Some(bundle.inputs))?;
         let frame = samples.frame()?;
         if bundle.kind == Kind::Image && frame.channels != 1 && frame.channels != bundle.inputs {
             let words = format!(

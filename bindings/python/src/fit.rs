@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use tamis::codec::{Card, Frame, FrameRef, Kind, Samples, SamplesRef};
-use tamis::lab::{Fit, fit as fit_bundle};
+use tamis::lab::{Fit, Of, fit as fit_bundle};
 use tamis::pipeline::media;
 use tamis::pipeline::sources::find_files;
 
@@ -28,8 +28,9 @@ enum Input<'a> {
 
 /// Fits a bundle for your own sensor, in closed form, in seconds.
 ///
-/// `inputs`: paths of files and folders, or arrays as `Encoder.push` takes them, all of one kind; 50 pictures or 30 s of sound
-/// at least. `rate`: sample rate of arrays of sound; without it arrays are pictures. `channels`: kept (pictures: a quarter of all;
+/// `inputs`: paths of files and folders, or arrays as `Encoder.push` takes them (those of int16, and of other than 1 or 3
+/// values a pixel, are of bands), all of one kind; 50 pictures or 30 s of sound
+/// at least. `rate`: sample rate of arrays of sound; without it arrays are pictures. `channels`: kept (pictures: a quarter of all, of bands 512 at most;
 /// sounds: all). `levels`: of the transform (pictures 1 to 4, 3 if None; sounds 1 to 9, 7 if None). `terms` of each channel in
 /// fixed point, for pictures of 1 or 3 colours at 3 levels; `dense=True` makes a floating-point bundle of all terms. `seconds` read of
 /// each sound file. `name`, for people.
@@ -66,7 +67,8 @@ pub fn fit(
     }
     let stop = AtomicBool::new(false);
     let (fitted, unreadable) = interruptible(py, &stop, || {
-        let (kind, inputs, unreadable) = look(&files, seconds, &stop)?;
+        let (of, inputs, unreadable) = look(&files, seconds, &stop)?;
+        let kind = of.kind();
         let levels = levels.unwrap_or(if kind == Kind::Image { 3 } else { 7 });
         let allowed = if kind == Kind::Image { 1..=4 } else { 1..=9 };
         if !allowed.contains(&levels) {
@@ -74,14 +76,18 @@ pub fn fit(
             return Err(tamis::Error::config("levels", reason));
         }
         let bands = inputs << (levels * if kind == Kind::Image { 2 } else { 1 });
-        let fixed = kind == Kind::Image && levels == 3 && [1, 3].contains(&inputs) && !dense;
+        if of == Of::Bands && dense {
+            let reason = "is for gray and colours; bands are rotated once for all positions";
+            return Err(tamis::Error::config("dense", reason));
+        }
+        let fixed = of == Of::Colours && levels == 3 && [1, 3].contains(&inputs) && !dense;
         let options = Fit {
-            spectral: false,
+            spectral: of == Of::Bands,
             kind,
             terms: fixed.then_some(terms),
             inputs,
             levels,
-            channels: channels.unwrap_or(if kind == Kind::Image { bands / 4 } else { bands }),
+            channels: channels.unwrap_or(of.channels(bands)),
             rate: if kind == Kind::Audio { 44100 } else { 0 },
             card: Card {
                 name: name.into(),
@@ -93,7 +99,7 @@ pub fn fit(
         let read = |input: &Input<'_>| {
             let stopped = stop.load(Ordering::Relaxed);
             let frame = if stopped { None } else { frame_of(input, seconds).ok() };
-            frame.filter(|f| f.is_audio() == (kind == Kind::Audio))
+            frame.filter(|f| Of::layout(f.layout) == of)
         };
         Ok((fit_bundle(&options, &files, read, || ())?.bundle, unreadable))
     })?;
@@ -120,7 +126,7 @@ fn sort<'py>(
         let one = one?;
         match one.extract::<PathBuf>() {
             Ok(path) => paths.push(path),
-            Err(_) => arrays.push(arrays::Samples::of(&one, kind, rate)?),
+            Err(_) => arrays.push(arrays::Samples::of(&one, kind, rate, None)?),
         }
     }
     match (paths.is_empty(), arrays.is_empty()) {
@@ -132,21 +138,23 @@ fn sort<'py>(
     }
 }
 
-/// The kind and channels that most inputs have, and what cannot be read.
+/// What most inputs are, their channels, and what cannot be read.
 fn look(
     files: &[Input<'_>],
     seconds: f64,
     stop: &AtomicBool,
-) -> tamis::Result<(Kind, usize, Vec<String>)> {
-    let shapes: Vec<Option<tamis::Result<(bool, usize)>>> = files
+) -> tamis::Result<(Of, usize, Vec<String>)> {
+    let shapes: Vec<Option<tamis::Result<(Of, usize)>>> = files
         .par_iter()
         .map(|file| match file {
             _ if stop.load(Ordering::Relaxed) => None,
-            Input::Array(frame) => Some(Ok((frame.is_audio(), frame.channels))),
-            Input::File(_) => Some(frame_of(file, seconds).map(|f| (f.is_audio(), f.channels))),
+            Input::Array(frame) => Some(Ok((Of::layout(frame.layout), frame.channels))),
+            Input::File(_) => {
+                Some(frame_of(file, seconds).map(|f| (Of::layout(f.layout), f.channels)))
+            }
         })
         .collect();
-    let mut counts: BTreeMap<(bool, usize), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(Of, usize), usize> = BTreeMap::new();
     let mut unreadable = Vec::new();
     for shape in shapes.into_iter().flatten() {
         match shape {
@@ -155,10 +163,10 @@ fn look(
         }
     }
     let most = counts.into_iter().max_by_key(|&(_, n)| n);
-    let Some(((sound, channels), _)) = most else {
+    let Some(((of, channels), _)) = most else {
         return Err(tamis::Error::input("fit", "no readable picture or sound among the inputs"));
     };
-    Ok((if sound { Kind::Audio } else { Kind::Image }, channels, unreadable))
+    Ok((of, channels, unreadable))
 }
 
 fn frame_of(input: &Input<'_>, seconds: f64) -> tamis::Result<Frame> {
