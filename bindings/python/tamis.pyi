@@ -156,7 +156,7 @@ class Latent:
     def quality(self) -> int:
         """Rate control used, 1 (coarsest) to 100 (finest)."""
     @property
-    def layout(self) -> Literal["gray", "rgb", "sound"]: ...
+    def layout(self) -> Literal["gray", "rgb", "bands", "sound"]: ...
     @property
     def rate(self) -> int:
         """Time steps per second of a sound, else 0."""
