@@ -83,7 +83,11 @@ impl<'py> Samples<'py> {
         let array = borrow(&array)?.ok_or_else(|| wrong_type("picture", &array, needed))?;
         let shape = array.shape();
         let channels = match shape[..] {
-            [1.., 1.., n @ 1..=BANDS] if number.is_none_or(|number| number == n) => n,
+            [height, width, n @ 1..=BANDS]
+                if height * width > 0 && number.is_none_or(|b| b == n) =>
+            {
+                n
+            }
             _ => {
                 let bands = number.map_or("bands".into(), |n| n.to_string());
                 let needed =
