@@ -92,6 +92,8 @@ fn every_format_of_any_size_is_read() {
     for format in ["RGB", "GRAY8", "NV12", "YUY2"] {
         for colorimetry in ["", ",colorimetry=bt709", ",colorimetry=1:4:7:1"] {
             for (width, height) in [(64, 48), (99, 53), (1, 1), (17, 30)] {
+                // Of a row that ends in half a pair videotestsrc leaves a byte as it finds it.
+                let width = if format == "YUY2" { width + width % 2 } else { width };
                 let dir = folder();
                 let (a, b) = (text(&dir.path().join("a")), text(&dir.path().join("b")));
                 let out = if format == "GRAY8" { "GRAY8" } else { "RGB" };
@@ -109,14 +111,8 @@ fn every_format_of_any_size_is_read() {
                 let row: usize = width * if out == "RGB" { 3 } else { 1 };
                 let stride = row.next_multiple_of(4);
                 assert_eq!(a.len(), 2 * stride * height, "{format} {width}x{height}");
-                // What stands between the rows is nobody's, nor is the last pixel of a row that ends
-                // in half a pair: videotestsrc leaves its red difference out.
-                let halved = format == "YUY2" && width % 2 == 1;
-                if halved && width == 1 {
-                    continue;
-                }
-                let seen = if halved { row - 3 } else { row };
-                let rows = |b: &[u8]| b.chunks(stride).flat_map(|r| r[..seen].to_vec()).collect();
+                // What stands between the rows is nobody's.
+                let rows = |b: &[u8]| b.chunks(stride).flat_map(|r| r[..row].to_vec()).collect();
                 let (a, b): (Vec<u8>, Vec<u8>) = (rows(&a), rows(&b));
                 let psnr = psnr_db(&a, &b);
                 assert!(psnr > 32.0, "{format}{colorimetry} {width}x{height}: {psnr:.1} dB");

@@ -185,7 +185,7 @@ impl BaseParseImpl for TamisParse {
                 gst::element_imp_error!(self, gst::StreamError::WrongType, ("{why}"));
                 Err(gst::FlowError::Error)
             }
-            Ok(Step::Packet(found)) => self.packet(frame, found),
+            Ok(Step::Packet(found)) => self.packet(frame, *found),
             Ok(Step::Footer { len }) => self.footer(frame, len),
             Ok(Step::More { skip }) => {
                 lock(&self.state).stream.consume(skip);

@@ -11,7 +11,7 @@ pub enum Step {
     /// More bytes are needed; so many at the front are done with.
     More { skip: usize },
     /// A packet ends behind so many bytes.
-    Packet(Found),
+    Packet(Box<Found>),
     /// The index ends behind so many bytes.
     Footer { len: usize },
     /// So many bytes are no record, or records that nobody asked for.
@@ -177,7 +177,7 @@ impl Stream {
                 Some(Event::Packet(packet)) => {
                     (self.began, self.behind) = (true, here);
                     if let Some(found) = self.found(packet, here, here - before) {
-                        return Ok(Step::Packet(found));
+                        return Ok(Step::Packet(found.into()));
                     }
                 }
             }
