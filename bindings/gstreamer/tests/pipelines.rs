@@ -310,6 +310,27 @@ fn a_live_pipeline_has_no_latency_of_ours() {
 }
 
 #[test]
+fn pictures_that_would_be_late_are_read_and_not_drawn() {
+    // Behind a stage that takes twice as long as there is.
+    let words = |qos: bool| {
+        format!(
+            "videotestsrc is-live=true num-buffers=50 ! video/x-raw,format=RGB,{SIZE} ! tamisenc coder=dense \
+             ! tamisdec name=d qos={qos} ! identity sleep-time=80000 ! fakesink sync=true qos=true"
+        )
+    };
+    let drawn = |qos| {
+        let p = pipeline(&words(qos));
+        let pictures = count(&p, "d");
+        // Packets continue others: a late one is read all the same.
+        play(&p).assert_silent();
+        pictures.load(Ordering::SeqCst)
+    };
+    let late = drawn(true);
+    assert!((10..45).contains(&late), "{late} pictures");
+    assert_eq!(drawn(false), 50);
+}
+
+#[test]
 fn wrong_settings_and_bytes_are_errors_that_say_what_to_do() {
     let source = format!("videotestsrc num-buffers=3 ! video/x-raw,format=RGB,{SIZE} !");
     let dir = folder();

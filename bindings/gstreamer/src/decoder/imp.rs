@@ -213,7 +213,9 @@ impl VideoDecoderImpl for TamisDec {
             }
             Ok(Read::Lost) => return obj.drop_frame(frame),
             // It was read all the same: the next packet may continue it.
-            Ok(Read::Latent) if obj.max_decode_time(&frame) < 0 => return obj.drop_frame(frame),
+            Ok(Read::Latent) if obj.property("qos") && obj.max_decode_time(&frame) < 0 => {
+                return obj.drop_frame(frame);
+            }
             Ok(Read::Latent) => {}
         }
         self.announce()?;
