@@ -19,6 +19,16 @@ pub fn packets() -> gst::Caps {
     gst::Caps::builder(PICTURES).field("parsed", true).build()
 }
 
+/// The pads that an element always has: one that takes this, one that gives that.
+pub fn pads(takes: &gst::Caps, gives: &gst::Caps) -> Vec<gst::PadTemplate> {
+    let always = gst::PadPresence::Always;
+    [("sink", gst::PadDirection::Sink, takes), ("src", gst::PadDirection::Src, gives)]
+        .into_iter()
+        // Both names are valid.
+        .filter_map(|(name, way, caps)| gst::PadTemplate::new(name, way, always, caps).ok())
+        .collect()
+}
+
 /// The packets of a stream of pictures of this height and width. A rate of 0 is none.
 pub fn of(header: &StreamHeader, extent: [usize; 2], fps: gst::Fraction) -> gst::Caps {
     let record = PacketWriter::new().repeat(header);

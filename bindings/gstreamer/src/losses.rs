@@ -1,9 +1,21 @@
 //! What is lost: counted, and said on the bus.
 
+use gst::glib;
 use gst::prelude::*;
 
 use crate::CATEGORY;
 use crate::packets::Missing;
+
+/// The property `stats`, which [`Losses::structure`] answers.
+pub fn property() -> glib::ParamSpec {
+    glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+        .nick("Statistics")
+        .blurb(
+            "What was lost since the start: lost-packets, lost-groups, lost-bytes, skipped-packets",
+        )
+        .read_only()
+        .build()
+}
 
 /// What an element could not hand on since it was started.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use tamis::codec::{Frame, Samples};
 
 use super::DecoderName;
 use super::stream::{Stream, Wish};
-use crate::losses::Losses;
+use crate::losses::{self, Losses};
 use crate::packets::{Missing, Read, records};
 use crate::{AUTHOR, CATEGORY, caps, lock};
 
@@ -85,14 +85,7 @@ impl ObjectImpl for TamisDec {
                     .blurb("What makes pictures of latents")
                     .mutable_ready()
                     .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb(
-                        "What was lost since the start: lost-packets, lost-groups, lost-bytes, \
-                         skipped-packets",
-                    )
-                    .read_only()
-                    .build(),
+                losses::property(),
             ]
         });
         &PROPERTIES
@@ -141,14 +134,7 @@ impl ElementImpl for TamisDec {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let formats = [VideoFormat::Rgb, VideoFormat::Gray8];
             let raw = gst_video::VideoCapsBuilder::new().format_list(formats).build();
-            let always = gst::PadPresence::Always;
-            [
-                ("sink", gst::PadDirection::Sink, caps::packets()),
-                ("src", gst::PadDirection::Src, raw),
-            ]
-            .into_iter()
-            .filter_map(|(n, way, c)| gst::PadTemplate::new(n, way, always, &c).ok())
-            .collect()
+            caps::pads(&caps::packets(), &raw)
         });
         &TEMPLATES
     }

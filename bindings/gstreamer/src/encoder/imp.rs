@@ -159,13 +159,8 @@ impl ElementImpl for TamisEnc {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let (always, sink) = (gst::PadPresence::Always, gst::PadDirection::Sink);
             let raw = gst_video::VideoCapsBuilder::new().format_list(FORMATS).build();
-            // Both are made of valid names above.
-            [("sink", sink, raw), ("src", gst::PadDirection::Src, caps::packets())]
-                .into_iter()
-                .filter_map(|(n, way, c)| gst::PadTemplate::new(n, way, always, &c).ok())
-                .collect()
+            caps::pads(&raw, &caps::packets())
         });
         &TEMPLATES
     }

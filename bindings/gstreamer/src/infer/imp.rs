@@ -8,7 +8,7 @@ use gst_base::subclass::prelude::*;
 use tamis::bitstream::StreamHeader;
 use tamis::runtime::{Head, HeadOptions, Prediction, find_head_with, options_within};
 
-use crate::losses::Losses;
+use crate::losses::{self, Losses};
 use crate::packets::{Missing, Packets, Read, records};
 use crate::{AUTHOR, CATEGORY, caps, lock};
 
@@ -24,7 +24,6 @@ struct State {
     head: Head,
     packets: Option<Packets>,
     bundle: Option<String>,
-    losses: Losses,
 }
 
 /// The element's private part.
@@ -32,6 +31,8 @@ struct State {
 pub struct TamisInfer {
     settings: Mutex<Settings>,
     state: Mutex<Option<State>>,
+    /// Since the last start, and also behind the stop.
+    losses: Mutex<Losses>,
 }
 
 #[glib::object_subclass]
@@ -76,14 +77,7 @@ impl ObjectImpl for TamisInfer {
                     .default_value(false)
                     .mutable_ready()
                     .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb(
-                        "What was lost since the start: lost-packets, lost-groups, lost-bytes, \
-                         skipped-packets",
-                    )
-                    .read_only()
-                    .build(),
+                losses::property(),
             ]
         });
         &PROPERTIES
@@ -108,10 +102,7 @@ impl ObjectImpl for TamisInfer {
             "bundle" => settings.bundle.to_value(),
             "target-ms" => settings.target_ms.to_value(),
             "int8" => settings.int8.to_value(),
-            _ => {
-                let losses = lock(&self.state).as_ref().map(|s| s.losses.clone());
-                losses.unwrap_or_default().structure("tamis-stats").to_value()
-            }
+            _ => lock(&self.losses).structure("tamis-stats").to_value(),
         }
     }
 }
@@ -133,13 +124,8 @@ impl ElementImpl for TamisInfer {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let always = gst::PadPresence::Always;
-            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
-                .into_iter()
-                .filter_map(|(n, way)| gst::PadTemplate::new(n, way, always, &caps::packets()).ok())
-                .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| caps::pads(&caps::packets(), &caps::packets()));
         &TEMPLATES
     }
 }
@@ -154,8 +140,8 @@ impl BaseTransformImpl for TamisInfer {
         let settings = lock(&self.settings).clone();
         let head = open(&settings)
             .map_err(|why| gst::error_msg!(gst::LibraryError::Settings, ("{why}")))?;
-        let (bundle, losses) = (settings.bundle, Losses::default());
-        *lock(&self.state) = Some(State { head, packets: None, bundle, losses });
+        *lock(&self.state) = Some(State { head, packets: None, bundle: settings.bundle });
+        *lock(&self.losses) = Losses::default();
         Ok(())
     }
 
@@ -192,12 +178,9 @@ impl BaseTransformImpl for TamisInfer {
         let mut missing = Missing::default();
         let read = self.read(buffer, &mut missing);
         let told = {
-            let mut state = lock(&self.state);
-            let losses = state.as_mut().map(|state| &mut state.losses);
-            losses.and_then(|losses| {
-                losses.skipped += u64::from(matches!(read, Ok((Read::Early, _))));
-                losses.add(&missing, matches!(read, Ok((Read::Lost, _))))
-            })
+            let mut losses = lock(&self.losses);
+            losses.skipped += u64::from(matches!(read, Ok((Read::Early, _))));
+            losses.add(&missing, matches!(read, Ok((Read::Lost, _))))
         };
         // Whoever is told may ask for the property.
         if let Some(told) = told {

@@ -8,7 +8,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::stream::{Found, Step, Stream};
-use crate::losses::Losses;
+use crate::losses::{self, Losses};
 use crate::{AUTHOR, caps, lock};
 
 /// No record is smaller.
@@ -78,14 +78,7 @@ impl ObjectImpl for TamisParse {
                     .default_value(gst::Fraction::new(0, 1))
                     .mutable_ready()
                     .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb(
-                        "What was lost since the start: lost-packets, lost-groups, lost-bytes, \
-                         skipped-packets",
-                    )
-                    .read_only()
-                    .build(),
+                losses::property(),
             ]
         });
         &PROPERTIES
@@ -123,14 +116,8 @@ impl ElementImpl for TamisParse {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let always = gst::PadPresence::Always;
-            let (sink, src) = (gst::PadDirection::Sink, gst::PadDirection::Src);
-            [("sink", sink, caps::recording()), ("src", src, caps::packets())]
-                .into_iter()
-                .filter_map(|(n, way, c)| gst::PadTemplate::new(n, way, always, &c).ok())
-                .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| caps::pads(&caps::recording(), &caps::packets()));
         &TEMPLATES
     }
 }
