@@ -140,7 +140,7 @@ impl Joining {
             if stream.joined {
                 stream.missing(index, &part, &self.name, &mut self.due);
             }
-            stream.next = index + 1;
+            stream.next = index.saturating_add(1);
             stream.open = Some((part, groups));
         }
         let whole =

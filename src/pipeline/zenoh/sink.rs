@@ -71,6 +71,10 @@ impl Sink for ZenohSink {
             message.extend(writer.packet(&packet.part(group..group + 1)));
             self.put(header.stream, group, groups.end, message)?;
         }
+        if item.end {
+            // Of many files each is a stream of its own.
+            self.publishers.retain(|&(stream, _), _| stream != header.stream);
+        }
         Ok(())
     }
 
